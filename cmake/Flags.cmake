@@ -1,0 +1,21 @@
+# One interface target carries the flags of every translation unit.
+add_library(bulkhead_flags INTERFACE)
+target_include_directories(bulkhead_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(bulkhead_flags INTERFACE
+  _GNU_SOURCE FMT_HEADER_ONLY BULKHEAD_VERSION="${PROJECT_VERSION}")
+target_compile_options(bulkhead_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Wno-missing-field-initializers
+  -fno-rtti -fstack-protector-strong -ffunction-sections -fdata-sections)
+if(BULKHEAD_WERROR)
+  target_compile_options(bulkhead_flags INTERFACE -Werror)
+endif()
+if(BULKHEAD_SANITIZE)
+  target_compile_options(bulkhead_flags INTERFACE
+    -fsanitize=${BULKHEAD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(bulkhead_flags INTERFACE -fsanitize=${BULKHEAD_SANITIZE})
+else()
+  target_compile_options(bulkhead_flags INTERFACE
+    $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+endif()
+target_link_options(bulkhead_flags INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)

@@ -1,0 +1,23 @@
+# bulkhead_module(NAME DEPENDS A B ...): the current folder as one static library bulkhead_NAME, and
+# its *_test.cc as one test program NAME_test. What may depend on what is checked by tests/style.
+function(bulkhead_module name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;TEST_LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$|_fuzz\\.cc$|/main\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(TRANSFORM ARG_DEPENDS PREPEND bulkhead_)
+  if(sources)
+    add_library(bulkhead_${name} STATIC ${sources})
+    target_link_libraries(bulkhead_${name} PUBLIC bulkhead_flags ${ARG_DEPENDS} ${ARG_LIBRARIES})
+  else()
+    add_library(bulkhead_${name} INTERFACE)
+    target_link_libraries(bulkhead_${name} INTERFACE bulkhead_flags ${ARG_DEPENDS} ${ARG_LIBRARIES})
+  endif()
+  if(BULKHEAD_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE
+      bulkhead_${name} ${ARG_TEST_LIBRARIES} GTest::gtest_main)
+    add_test(NAME unit/${name} COMMAND ${name}_test)
+  endif()
+endfunction()

@@ -1,0 +1,61 @@
+#include "sys/pidfd.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <string>
+
+#include "base/text.h"
+#include "sys/file.h"
+
+namespace bulkhead {
+
+SysResult<PidFd> PidFd::open(HostPid pid) noexcept {
+  const long fd = ::syscall(SYS_pidfd_open, pid.value(), 0U);
+  if (fd < 0) return sys_fail("pidfd_open");
+  return PidFd(Fd(static_cast<int>(fd)), pid);
+}
+
+Result<PidFd> PidFd::open_same(HostPid pid, std::uint64_t start_time) {
+  TRY_ASSIGN(PidFd process, open(pid));
+  // Read after the open: the pidfd pins the identity, so a start time read now is this process's.
+  TRY_ASSIGN(const std::uint64_t observed, start_time_of(pid));
+  if (observed != start_time) return std::unexpected(Error(SysError{"pidfd_open", ESRCH}));
+  return process;
+}
+
+SysResult<void> PidFd::send_signal(int signal) const noexcept {
+  if (::syscall(SYS_pidfd_send_signal, fd_.get(), signal, nullptr, 0U) != 0)
+    return sys_fail("pidfd_send_signal");
+  return {};
+}
+
+bool PidFd::has_exited() const noexcept {
+  struct pollfd item {fd_.get(), POLLIN, 0};
+  return ::poll(&item, 1, 0) == 1;
+}
+
+SysResult<ExitStatus> PidFd::wait() const noexcept {
+  siginfo_t info{};
+  while (::waitid(P_PIDFD, static_cast<id_t>(fd_.get()), &info, WEXITED) != 0)
+    if (errno != EINTR) return sys_fail("waitid");
+  if (info.si_code == CLD_EXITED) return ExitStatus{info.si_status, 0};
+  return ExitStatus{0, info.si_status};
+}
+
+Result<std::uint64_t> start_time_of(HostPid pid) {
+  const std::string path = "/proc/" + std::to_string(pid.value()) + "/stat";
+  TRY_ASSIGN(const std::string stat, read_file_at(AT_FDCWD, path.c_str()));
+  // The name in field 2 may hold spaces and parentheses: count from its last ')'.
+  const std::size_t name_end = stat.rfind(')');
+  if (name_end != std::string::npos) {
+    std::string_view rest = std::string_view(stat).substr(name_end + 1);
+    next_field(rest, ' ');
+    for (int field = 3; field < 22; ++field) next_field(rest, ' ');
+    if (const auto ticks = parse_number<std::uint64_t>(next_field(rest, ' '))) return *ticks;
+  }
+  return fail(ErrorKind::kSystem, path + ": not in the format of proc(5)");
+}
+
+}  // namespace bulkhead
