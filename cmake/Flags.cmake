@@ -4,7 +4,7 @@ target_include_directories(bulkhead_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(bulkhead_flags INTERFACE
   _GNU_SOURCE FMT_HEADER_ONLY BULKHEAD_VERSION="${PROJECT_VERSION}")
 target_compile_options(bulkhead_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
+  -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
   -Wno-missing-field-initializers
   -fno-rtti -fstack-protector-strong -ffunction-sections -fdata-sections)
 if(BULKHEAD_WERROR)
