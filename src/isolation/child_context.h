@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "sys/error.h"
@@ -10,16 +11,17 @@ namespace bulkhead::isolation {
 
 // How a layer waits for its other half in the parent. launch/ implements it over the handshake
 // socket; unit tests implement it in place. Function pointers: nothing here may allocate.
+// Descriptors that come from the parent stay owned by the link.
 struct ParentLink {
   void* self = nullptr;
   // Blocks until the parent has written the id maps of the child's new user namespace.
   SysResult<void> (*wait_for_id_maps)(void* self) noexcept = nullptr;
-  // Blocks until the cgroup directories exist and carry their limits.
-  SysResult<void> (*wait_for_cgroups)(void* self) noexcept = nullptr;
-  // Blocks until the parent's detached mounts have arrived; the descriptor of number `index` of
-  // the plan's list. It stays owned by the link.
+  // Blocks until the cgroup directories exist and carry their limits: the membership files
+  // (`tasks`, `cgroup.procs`), opened for writing by the parent, in the order of the cgroup plan.
+  SysResult<std::span<const int>> (*wait_for_cgroups)(void* self) noexcept = nullptr;
+  // Blocks until the parent's detached mounts have arrived: the one of number `index`.
   SysResult<int> (*wait_for_mount)(void* self, std::size_t index) noexcept = nullptr;
-  // Hands a descriptor to the parent, which owns a duplicate when the call returns.
+  // Hands a descriptor ("console") to the parent, which owns a duplicate when the call returns.
   SysResult<void> (*send_descriptor)(void* self, std::string_view purpose, int fd) noexcept = nullptr;
 };
 
@@ -27,14 +29,15 @@ struct ChildContext {
   ParentLink parent;
 
   // O_PATH directory of a procfs that shows this process, checked by PROC_SUPER_MAGIC before any
-  // container content was reachable. The only way in which layers name /proc files.
+  // container content was reachable. The only way in which layers name /proc files ("self/status").
   int proc = -1;
-  // O_PATH directory of the container's root, from the rootfs layer on.
+  // O_PATH directory of the container's root, set by the rootfs layer.
   int root = -1;
   // The terminal's slave side once the console layer has opened it, else -1.
   int console = -1;
-  // Whether this process has joined an existing container (exec) and is not its init.
-  bool joining = false;
+  // Descriptors of launch/ itself (handshake, start signal) that must live until execve; all are
+  // close-on-exec. The descriptors layer closes everything else.
+  std::span<const int> keep;
 };
 
 }  // namespace bulkhead::isolation

@@ -1,4 +1,4 @@
-// What a layer of isolation is. One folder per layer; a layer turns the wish (an OCI spec and facts
+// What a layer of isolation is. One folder per layer; a layer turns the wish (a Request, and facts
 // about the host) into a plan, which is plain data; applies the plan inside the new process; and can
 // ask the kernel afterwards whether it holds. A layer without the plan's consent does nothing, and
 // no layer succeeds silently at something that it did not do.
@@ -14,7 +14,7 @@
 #include "base/result.h"
 #include "isolation/child_context.h"
 #include "isolation/host_facts.h"
-#include "oci/spec.h"
+#include "isolation/request.h"
 #include "sys/error.h"
 
 namespace bulkhead::isolation {
@@ -55,12 +55,12 @@ using LayerList = std::tuple<Layers*...>;
 // apply:    in the child; no allocation, no formatting, no locks, errno only through SysError.
 // verify:   reads the kernel, not the plan's own bookkeeping.
 template <class L>
-concept Layer = requires(const oci::Spec& spec, const HostFacts& host, const typename L::Plan& plan,
-                         ChildContext& child) {
+concept Layer = requires(const Request& request, const HostFacts& host,
+                         const typename L::Plan& plan, ChildContext& child) {
   { L::kName } -> std::convertible_to<std::string_view>;
   { L::kCard } -> std::convertible_to<const Card&>;
   typename L::After;  // LayerList of layers that must come first
-  { L::describe(spec, host) } -> std::same_as<Result<typename L::Plan>>;
+  { L::describe(request, host) } -> std::same_as<Result<typename L::Plan>>;
   { L::explain(plan) } -> std::same_as<Explanation>;
   { L::apply(plan, child) } noexcept -> std::same_as<SysResult<void>>;
   { L::verify(plan, child) } noexcept -> std::same_as<SysResult<void>>;
