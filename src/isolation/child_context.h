@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -35,6 +36,12 @@ struct ChildContext {
   int root = -1;
   // The terminal's slave side once the console layer has opened it, else -1.
   int console = -1;
+  // CLONE_NEW* bits of the namespaces that launch/ has joined already (exec, or a new user namespace
+  // beside joined ones, which can only be entered with the host's privileges): their layers have
+  // nothing left to enter, but still verify.
+  std::uint64_t joined = 0;
+  // The process was cloned straight into its cgroup v2 group (CLONE_INTO_CGROUP).
+  bool cloned_into_cgroup = false;
   // Descriptors of launch/ itself (handshake, start signal) that must live until execve; all are
   // close-on-exec. The descriptors layer closes everything else.
   std::span<const int> keep;
