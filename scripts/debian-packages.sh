@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Which Debian packages this project needs, and a function that installs the missing ones.
+# Sourced by ./quickstart, ./test and ./dev.
+
+# What the build of the programs needs.
+packages_build=(
+  g++ cmake ninja-build pkg-config python3
+  nlohmann-json3-dev libcli11-dev libfmt-dev libarchive-dev libzstd-dev zlib1g-dev libssl-dev
+  busybox-static
+)
+# What the tests need beside it: the test libraries, the checkers, and the programs that stand
+# as real clients and peers.
+packages_test=(
+  libgtest-dev libseccomp-dev git strace time procps util-linux iproute2 nftables uidmap
+  clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
+  podman conmon crun runc skopeo golang-github-containers-common libcap2-bin attr
+)
+
+have_package() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# need_packages NAME...: installs what is missing; quiet, and without any network when nothing is.
+need_packages() {
+  local missing=() name log
+  for name in "$@"; do
+    have_package "$name" || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "This is not Debian: install the counterparts of ${missing[*]} and start again." >&2
+    return 1
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "Missing packages, and only root may install them: apt-get install ${missing[*]}" >&2
+    return 1
+  fi
+  echo "Installing ${#missing[@]} packages: ${missing[*]}"
+  log=$(mktemp)
+  export DEBIAN_FRONTEND=noninteractive
+  # A fresh machine has no package lists, or old ones: fetch them when the first attempt fails.
+  if ! apt-get install -qq -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+    if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } \
+        >"$log" 2>&1; then
+      tail -n 20 "$log" >&2
+      rm -f "$log"
+      echo "apt-get could not install: ${missing[*]}" >&2
+      return 1
+    fi
+  fi
+  rm -f "$log"
+}

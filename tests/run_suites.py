@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+"""Builds the product, runs the suites and adds up their results. Called by ./test.
+
+A suite is an executable tests/<area>/run. It prints one line for each test,
+
+    ok NAME
+    FAIL NAME — REASON
+    SKIP NAME — REASON
+
+and may print anything else between them. It finds the programs by the environment: BULKHEAD,
+BULKHEAD_RUNTIME, BULKHEAD_BUILD (the release build), BULKHEAD_DEBUG_BUILD, BULKHEAD_FUZZ_BUILD and
+BULKHEAD_FULL (1 for long campaigns, else 0).
+"""
+
+import argparse
+import ctypes
+import dataclasses
+import os
+import pathlib
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+AREA_LIMIT_SECONDS = 6 * 60
+FULL_AREA_LIMIT_SECONDS = 4 * 60 * 60
+
+# What runs, in this order, and which builds it needs.
+AREAS = {
+    "unit": ["debug"],
+    "style": ["release"],
+    "conformance": ["release"],
+    "integration": ["release"],
+    "escape": ["release"],
+    "fault": ["release"],
+    "fuzz": ["fuzz"],
+    "bench": ["release"],
+}
+BUILDS = {
+    "debug": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
+    "release": (["-DBULKHEAD_TESTS=ON"], ["all"]),
+    "fuzz": ([], ["fuzzers"]),
+}
+
+RESULT_LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: (?:—|--) (.*))?$")
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclasses.dataclass
+class Results:
+    passed: int = 0
+    failed: list = dataclasses.field(default_factory=list)
+    skipped: list = dataclasses.field(default_factory=list)
+
+    def add(self, verdict, area, name, reason):
+        if verdict == "ok":
+            self.passed += 1
+        elif verdict == "FAIL":
+            self.failed.append((area, name, reason))
+        else:
+            self.skipped.append((area, name, reason))
+
+
+def build(name, jobs):
+    """Configures and builds one preset; its error text, or nothing."""
+    options, targets = BUILDS[name]
+    began = time.monotonic()
+    print(f"== building {name}", flush=True)
+    for command in (
+        ["cmake", "--preset", name, *options],
+        ["cmake", "--build", "--preset", name, *jobs, "--target", *targets],
+    ):
+        run = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True, errors="replace")
+        if run.returncode != 0:
+            print("\n".join(run.stdout.splitlines()[-60:]))
+            return f"`{' '.join(command)}` failed"
+    print(f"   built in {time.monotonic() - began:.0f} s", flush=True)
+    return None
+
+
+def program(build_directory, name):
+    """Where the build put a program; the place where it belongs when it is not there."""
+    expected = build_directory / "bin" / name
+    if expected.exists():
+        return expected
+    for found in build_directory.rglob(name):
+        if found.is_file() and os.access(found, os.X_OK):
+            return found
+    return expected
+
+
+def descendants():
+    """Every live process that we are an ancestor of, as pid -> command."""
+    parents, commands = {}, {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                text = stat.read()
+        except OSError:
+            continue
+        fields = text[text.rindex(")") + 2:].split()
+        if fields[0] in "ZX":
+            continue
+        parents[int(entry)] = int(fields[1])
+        commands[int(entry)] = text[text.index("(") + 1:text.rindex(")")]
+    found = {}
+    for pid in parents:
+        ancestor = pid
+        while ancestor in parents:
+            ancestor = parents[ancestor]
+            if ancestor == os.getpid():
+                found[pid] = commands[pid]
+                break
+    return found
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def kill_descendants():
+    """Ends what a suite left behind (we are the subreaper, so orphans are our children)."""
+    left = descendants()
+    for _ in range(50):
+        now = descendants()
+        if not now:
+            break
+        for pid in now:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.05)
+        reap()
+    return left
+
+
+def leftovers():
+    """Mounts and cgroups that carry our name: none may remain after a suite."""
+    found = set()
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            target = line.split(" ")[4]
+            if "bulkhead" in target and not target.startswith(str(ROOT)):
+                found.add(f"mount {target}")
+    for directory, children, _ in os.walk("/sys/fs/cgroup", onerror=None):
+        found.update(f"cgroup {directory}/{child}" for child in children if "bulkhead" in child)
+        children[:] = [child for child in children if "bulkhead" not in child]
+    return found
+
+
+def run_area(area, environment, limit, results):
+    script = ROOT / "tests" / area / "run"
+    print(f"== {area}", flush=True)
+    if not os.access(script, os.X_OK):
+        results.add("FAIL", area, area, "the suite is missing")
+        print(f"FAIL {area} — the suite is missing")
+        return
+    before = leftovers()
+    began = time.monotonic()
+    process = subprocess.Popen([str(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True)
+    count = 0
+
+    def report(verdict, name, reason=""):
+        nonlocal count
+        count += 1
+        results.add(verdict, area, name, reason)
+
+    def fail(name, reason):
+        print(f"FAIL {name} — {reason}")
+        report("FAIL", name, reason)
+
+    os.set_blocking(process.stdout.fileno(), False)
+    selector = selectors.DefaultSelector()
+    selector.register(process.stdout, selectors.EVENT_READ)
+    pending = b""
+    timed_out = False
+    while True:
+        if time.monotonic() - began > limit:
+            timed_out = True
+            break
+        # A leftover process may hold the pipe open: the end of the suite itself counts too.
+        if selector.select(timeout=0.2):
+            chunk = process.stdout.read(65536)
+            if chunk == b"":
+                break
+            pending += chunk or b""
+        elif process.poll() is not None:
+            break
+        *lines, pending = pending.split(b"\n")
+        for line in lines:
+            text = line.decode("utf-8", "replace")
+            match = RESULT_LINE.match(text)
+            if match:
+                report(match[1], match[2], match[3] or "")
+            print(text if area == "bench" or not match or match[1] != "ok" else "   " + text,
+                  flush=True)
+    if not timed_out:
+        process.wait()
+    code = process.poll()
+    # Helpers that end by themselves once their parent is gone get a moment to do so.
+    for _ in range(20):
+        reap()
+        if not descendants():
+            break
+        time.sleep(0.1)
+    left = kill_descendants()
+    if timed_out:
+        fail(f"{area} within its time", f"killed after {limit} s")
+    elif code is None or code < 0:
+        fail(f"{area} ends by itself", f"the suite was ended by signal {-(code or 0)}")
+    elif count == 0:
+        fail(f"{area} reports its tests", f"exit code {code} and no result")
+    elif code != 0 and not any(failed[0] == area for failed in results.failed):
+        fail(f"{area} succeeds", f"exit code {code} without a failed test")
+    if left and not timed_out:
+        fail(f"{area} leaves no process", ", ".join(sorted(set(left.values()))))
+    if stale := leftovers() - before:
+        fail(f"{area} leaves no mount and no cgroup", ", ".join(sorted(stale)[:10]))
+    print(f"   {area}: {count} results in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./test", description="Build and run the suites.")
+    parser.add_argument("areas", nargs="*", metavar="AREA", help="one of: " + " ".join(AREAS))
+    parser.add_argument("--full", action="store_true", help="run the long campaigns whole")
+    parser.add_argument("--no-build", action="store_true", help="take the builds as they are")
+    parser.add_argument("--jobs", type=int, help="parallel compilations")
+    arguments = parser.parse_args()
+    if unknown := [area for area in arguments.areas if area not in AREAS]:
+        parser.error(f"no such area: {' '.join(unknown)} (there are: {' '.join(AREAS)})")
+    areas = [area for area in AREAS if not arguments.areas or area in arguments.areas]
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    results = Results()
+    jobs = ["-j", str(arguments.jobs)] if arguments.jobs else []
+    broken = {}
+    for name in BUILDS:
+        if any(name in AREAS[area] for area in areas) and not arguments.no_build:
+            if name == "fuzz" and not shutil.which("clang++-19"):
+                continue
+            if error := build(name, jobs):
+                broken[name] = error
+                results.add("FAIL", "build", name, error)
+                print(f"FAIL build {name} — {error}", flush=True)
+
+    release = ROOT / "build" / "release"
+    environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
+    environment.update(
+        BULKHEAD_BUILD=str(release),
+        BULKHEAD_DEBUG_BUILD=str(ROOT / "build" / "debug"),
+        BULKHEAD_FUZZ_BUILD=str(ROOT / "build" / "fuzz"),
+        BULKHEAD=str(program(release, "bulkhead")),
+        BULKHEAD_RUNTIME=str(program(release, "bulkhead-runtime")),
+        BULKHEAD_FULL="1" if arguments.full else "0",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    limit = FULL_AREA_LIMIT_SECONDS if arguments.full else AREA_LIMIT_SECONDS
+    for area in areas:
+        if error := next((broken[name] for name in AREAS[area] if name in broken), None):
+            results.add("FAIL", area, area, f"not run: {error}")
+            print(f"FAIL {area} — not run: {error}", flush=True)
+            continue
+        run_area(area, environment, limit, results)
+
+    print("== result")
+    for title, entries in (("Skipped", results.skipped), ("Failed", results.failed)):
+        if entries:
+            print(f"{title}:")
+            for area, name, reason in entries:
+                print(f"  {area}: {name} — {reason}")
+    print(f"{results.passed} passed, {len(results.failed)} failed, {len(results.skipped)} skipped")
+    return 1 if results.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
