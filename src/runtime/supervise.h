@@ -1,0 +1,53 @@
+// Standing by a container that runs in the foreground: signals are passed on, a terminal is pumped
+// and kept at the size of ours, and the end of the process ends it all.
+#pragma once
+
+#include <termios.h>
+
+#include <csignal>
+#include <optional>
+
+#include "base/result.h"
+#include "sys/fd.h"
+#include "sys/pidfd.h"
+
+namespace bulkhead::runtime {
+
+// Blocks the signals that are to be passed on, so that none is lost between clone and the loop.
+// Made before clone; the destructor restores the mask. The child half must undo it for the
+// workload: original() is the mask to set there.
+class SignalRelay {
+ public:
+  static Result<SignalRelay> start();
+  SignalRelay(SignalRelay&&) noexcept = default;
+  SignalRelay& operator=(SignalRelay&&) = delete;
+  ~SignalRelay();
+
+  int get() const noexcept { return signals_.get(); }
+  const sigset_t& original() const noexcept { return original_; }
+
+ private:
+  SignalRelay() = default;
+  Fd signals_;
+  sigset_t original_{};
+};
+
+// Our own standard input as a raw terminal, put back by the destructor; nothing when it is none.
+class RawTerminal {
+ public:
+  static std::optional<RawTerminal> enter(int fd = 0);
+  RawTerminal(RawTerminal&& other) noexcept;
+  RawTerminal& operator=(RawTerminal&&) = delete;
+  ~RawTerminal();
+
+ private:
+  RawTerminal(int fd, const termios& before) : fd_(fd), before_(before) {}
+  int fd_ = -1;
+  termios before_{};
+};
+
+// Until `process`, a child of ours, ends. `terminal` is the master side when the container has a
+// terminal and nobody else takes it, else an empty Fd.
+Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals, Fd terminal);
+
+}  // namespace bulkhead::runtime
