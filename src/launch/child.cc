@@ -1,0 +1,229 @@
+#include "launch/child.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "launch/child_link.h"
+#include "sys/file.h"
+
+namespace bulkhead::launch {
+namespace {
+
+using isolation::ChildContext;
+
+template <class List>
+struct Stage;
+template <class... Ls>
+struct Stage<std::tuple<Ls*...>> {
+  template <class Plan>
+  static void apply(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+    (apply_one<Ls>(plan, context, channel), ...);
+  }
+  template <class Plan>
+  static void verify(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+    (verify_one<Ls>(plan, context, channel), ...);
+  }
+
+ private:
+  template <class L, class Plan>
+  static void apply_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+    if (!plan.template has<L>()) return;
+    if (const auto done = L::apply(plan.template get<L>(), context); !done)
+      fail_child(channel, L::kName, done.error());
+  }
+  template <class L, class Plan>
+  static void verify_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+    if (!plan.template has<L>()) return;
+    if (const auto holds = L::verify(plan.template get<L>(), context); !holds)
+      fail_child(channel, L::kName, holds.error());
+  }
+};
+
+// Nobody inside the namespaces that we enter may ptrace us or open our /proc/PID files while we hold
+// descriptors of the host (CVE-2016-9962, CVE-2019-5736). execve makes the workload dumpable again.
+SysResult<void> hide_from_container() noexcept {
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return sys_fail("prctl(PR_SET_DUMPABLE)");
+  return {};
+}
+
+// The state of the process itself, before any layer.
+SysResult<void> detach_from_caller(bool stay_dumpable) noexcept {
+  // If the runtime dies half way, so does the child; the end of file on the handshake covers what
+  // the kernel forgets (a change of credentials clears this).
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return sys_fail("prctl(PR_SET_PDEATHSIG)");
+  if (!stay_dumpable) TRY(hide_from_container());
+  if (::setsid() < 0) return sys_fail("setsid");
+  // execve resets handlers but keeps ignored signals ignored and the mask as it is.
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    struct sigaction action {};
+    if (signal == SIGKILL || signal == SIGSTOP || ::sigaction(signal, nullptr, &action) != 0)
+      continue;
+    if (action.sa_handler == SIG_DFL) continue;
+    action.sa_handler = SIG_DFL;
+    ::sigaction(signal, &action, nullptr);
+  }
+  return {};
+}
+
+// exec: first the cgroups, so that nothing that follows escapes the container's limits and the
+// container's cgroup namespace is entered from within it; then all namespaces at once.
+SysResult<void> join_container(const ChildInput& input) noexcept {
+  for (const int file : input.cgroup_files)
+    if (::write(file, "0", 1) != 1) return sys_fail("write to the container's cgroup");
+  if (::setns(input.join_process, input.join_namespaces) != 0) return sys_fail("setns");
+  return {};
+}
+
+// The descriptors that outlive the descriptors layer.
+class Kept {
+ public:
+  void add(int fd) noexcept {
+    if (fd >= 0 && count_ < numbers_.size()) numbers_[count_++] = fd;
+  }
+  std::span<const int> all() const noexcept { return std::span(numbers_).first(count_); }
+
+ private:
+  std::array<int, 8> numbers_{};
+  std::size_t count_ = 0;
+};
+
+SysResult<void> unblock_signals() noexcept {
+  sigset_t none;
+  ::sigemptyset(&none);
+  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return sys_fail("sigprocmask");
+  return {};
+}
+
+// Waits for `start` to connect and to send its word. The connection then carries the last errors and
+// is closed by execve.
+SysResult<Channel> wait_for_start(int listener) noexcept {
+  for (;;) {
+    const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR) continue;
+      return sys_fail("accept4");
+    }
+    Channel starter{Fd(fd)};
+    Received received;
+    // A starter that connects and dies without a word is no start: wait for the next.
+    if (starter.receive(received) && !received.end_of_file &&
+        received.message.type == MessageType::kStart)
+      return starter;
+  }
+}
+
+// The first bytes of the file that execve refused; empty when it cannot be read.
+std::string_view read_head(const char* path, std::span<char> buffer) noexcept {
+  const auto file = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  if (!file) return {};
+  const auto size = read_up_to(file->get(), buffer.data(), buffer.size());
+  return size ? std::string_view(buffer.data(), *size) : std::string_view{};
+}
+
+template <class Sequence>
+[[noreturn]] void run(const Plan<Sequence>& plan, const ChildInput& input,
+                      Channel channel) noexcept {
+  ChildLink link(std::move(channel));
+  const Channel& parent = link.channel();
+  const auto require = [](const Channel& to, std::string_view what, const SysResult<void>& done) {
+    if (!done) fail_child(to, what, done.error());
+  };
+  require(parent, "process", detach_from_caller(input.dumpable_until_mapped));
+  if (input.join_process >= 0) require(parent, "join", join_container(input));
+
+  ChildContext context;
+  context.parent = link.functions();
+  context.proc = input.proc;
+  context.joined = input.joined;
+  context.cloned_into_cgroup = input.cloned_into_cgroup;
+  Kept kept;
+  kept.add(parent.get());
+  kept.add(input.start_listener);
+  if (input.hooks != nullptr)
+    for (const int fd : input.hooks->descriptors()) kept.add(fd);
+  context.keep = kept.all();
+  if (!input.cgroup_files.empty()) link.preset_cgroups(input.cgroup_files);
+
+  Stage<typename Sequence::EnterNamespaces>::apply(plan, context, parent);
+  if (input.dumpable_until_mapped) require(parent, "process", hide_from_container());
+  Stage<typename Sequence::BuildRoot>::apply(plan, context, parent);
+  if (input.wait_for_runtime_hooks) {
+    require(parent, "hooks", parent.send({MessageType::kRootBuilt, 0, {}}));
+    require(parent, "hooks", link.wait_for(MessageType::kContinue));
+  }
+  if (input.hooks != nullptr)
+    require(parent, "createContainer hook", input.hooks->run_create_container());
+  Stage<typename Sequence::LeaveHost>::apply(plan, context, parent);
+  input.program->fill_home(input.uid);
+  Stage<typename Sequence::GiveUpPower>::apply(plan, context, parent);
+
+  Stage<typename Sequence::EnterNamespaces>::verify(plan, context, parent);
+  Stage<typename Sequence::BuildRoot>::verify(plan, context, parent);
+  Stage<typename Sequence::LeaveHost>::verify(plan, context, parent);
+  Stage<typename Sequence::GiveUpPower>::verify(plan, context, parent);
+
+  Stage<typename Sequence::CloseDoors>::apply(plan, context, parent);
+  context.proc = -1;
+  context.root = -1;
+  Stage<typename Sequence::CloseDoors>::verify(plan, context, parent);
+
+  const auto program = input.program->locate();
+  if (!program) fail_child(parent, "exec", program.error());
+
+  Channel starter;
+  const Channel* listener = &parent;
+  if (input.start_listener >= 0) {
+    // From here on the container lives on without the process that made it.
+    if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
+      fail_child(parent, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
+    require(parent, "handshake", parent.send({MessageType::kReady, 0, {}}));
+    auto started = wait_for_start(input.start_listener);
+    if (!started) fail_child(parent, "start", started.error());
+    starter = std::move(*started);
+    ::close(input.start_listener);
+    listener = &starter;
+  }
+  if (input.hooks != nullptr)
+    require(*listener, "startContainer hook", input.hooks->run_start_container());
+  if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
+    fail_child(*listener, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
+  require(*listener, "process", unblock_signals());
+  require(*listener, "handshake", listener->send({MessageType::kExecuting, 0, {}}));
+  Stage<typename Sequence::LastActs>::apply(plan, context, *listener);
+  ::execve(*program, input.program->argv(), input.program->envp());
+  const SysError error{"exec", errno, *program};
+  char head[sizeof Failure::head];
+  fail_child(*listener, "exec", error, read_head(*program, head));
+}
+
+}  // namespace
+
+void fail_child(const Channel& channel, std::string_view layer, const SysError& error,
+                std::string_view head) noexcept {
+  Failure failure;
+  failure.error = error.error;
+  copy_text(failure.layer, layer);
+  copy_text(failure.call, error.call);
+  if (error.subject != nullptr) copy_text(failure.subject, error.subject);
+  failure.head_size = static_cast<std::uint32_t>(std::min(head.size(), sizeof failure.head));
+  std::memcpy(failure.head, head.data(), failure.head_size);
+  // Nobody to tell is no reason to go on.
+  (void)channel.send({MessageType::kFailed, 0, {}}, {}, &failure);
+  ::_exit(1);
+}
+
+void child_main(const ContainerPlan& plan, const ChildInput& input, Channel channel) noexcept {
+  run<isolation::ContainerSequence>(plan, input, std::move(channel));
+}
+
+void child_main(const ExecPlan& plan, const ChildInput& input, Channel channel) noexcept {
+  run<isolation::ExecSequence>(plan, input, std::move(channel));
+}
+
+}  // namespace bulkhead::launch

@@ -1,0 +1,167 @@
+#include "launch/launch.h"
+
+#include <poll.h>
+
+#include <csignal>
+#include <optional>
+
+#include "base/text.h"
+
+namespace bulkhead::launch {
+namespace {
+
+// A child that must not outlive a failed launch.
+class ChildGuard {
+ public:
+  explicit ChildGuard(PidFd process) : process_(std::move(process)) {}
+  ~ChildGuard() {
+    if (!process_) return;
+    (void)process_.send_signal(SIGKILL);
+    (void)process_.wait();
+  }
+  ChildGuard(const ChildGuard&) = delete;
+  ChildGuard& operator=(const ChildGuard&) = delete;
+
+  const PidFd& process() const { return process_; }
+  PidFd release() { return std::move(process_); }
+
+ private:
+  PidFd process_;
+};
+
+Error to_error(const Failure& failure, std::string_view program) {
+  const std::string_view layer = failure.layer;
+  const std::string_view head(failure.head, failure.head_size);
+  if (layer == "exec" && std::string_view(failure.call) == "exec")
+    return explain_exec_failure(program, failure.error, head);
+  std::string what = failure.call;
+  if (failure.subject[0] != '\0') what += " " + quoted(failure.subject);
+  if (failure.error == EBADE)
+    return Error(ErrorKind::kSystem,
+                 std::string(layer) + ": asked for, but the kernel shows otherwise: " + what,
+                 "the start was refused because a layer of isolation does not hold");
+  return Error(kind_of_errno(failure.error),
+               std::string(layer) + ": " + what + ": " + errno_text(failure.error));
+}
+
+Result<void> send(const Channel& channel, MessageType type, std::span<const int> descriptors = {}) {
+  auto sent = channel.send({type, 0, {}}, descriptors);
+  // The child is gone: what it said before is the better error, and receive() brings it.
+  if (!sent && sent.error().error != EPIPE && sent.error().error != ECONNRESET)
+    return std::unexpected(Error(sent.error()).within("handshake"));
+  return {};
+}
+
+Result<void> send_mounts(const Channel& channel, const std::vector<Fd>& mounts) {
+  std::vector<int> numbers;
+  for (const Fd& mount : mounts) {
+    numbers.push_back(mount.get());
+    if (numbers.size() < kMostDescriptors) continue;
+    TRY(send(channel, MessageType::kMounts, numbers));
+    numbers.clear();
+  }
+  if (!numbers.empty()) TRY(send(channel, MessageType::kMounts, numbers));
+  return {};
+}
+
+Result<void> do_tasks(const Expected& expected, const Channel& channel, const PidFd& child,
+                      ParentTasks& tasks) {
+  if (expected.id_maps) {
+    TRY(tasks.write_id_maps(child));
+    TRY(send(channel, MessageType::kIdMapsWritten));
+  }
+  if (expected.mounts) {
+    TRY_ASSIGN(const std::vector<Fd> mounts, tasks.make_mounts(child));
+    TRY(send_mounts(channel, mounts));
+  }
+  if (expected.cgroups) {
+    TRY_ASSIGN(const std::vector<int> files, tasks.make_cgroups(child));
+    TRY(send(channel, MessageType::kCgroups, files));
+  }
+  return tasks.while_child_works(child);
+}
+
+enum class Reached { kReady, kExecuted };
+
+// Serves the child until it is ready or gone into its program. `tasks` may be null (release).
+Result<Reached> serve(const Channel& channel, std::string_view program, ParentTasks* tasks,
+                      const PidFd* child) {
+  bool executing = false;
+  for (;;) {
+    Received received;
+    TRY(channel.receive(received));
+    if (received.end_of_file) {
+      if (executing) return Reached::kExecuted;
+      if (tasks != nullptr) return std::unexpected(tasks->explain_death(*child));
+      return fail(ErrorKind::kState, "the container's process died before it was started");
+    }
+    switch (received.message.type) {
+      case MessageType::kFailed: return std::unexpected(to_error(received.failure, program));
+      case MessageType::kReady: return Reached::kReady;
+      case MessageType::kExecuting: executing = true; break;
+      case MessageType::kRootBuilt:
+        if (tasks == nullptr) return fail(ErrorKind::kInternal, "handshake: out of order");
+        TRY(tasks->root_built(*child));
+        TRY(send(channel, MessageType::kContinue));
+        break;
+      case MessageType::kDescriptor:
+        if (tasks == nullptr || received.descriptor_count != 1)
+          return fail(ErrorKind::kInternal, "handshake: out of order");
+        TRY(tasks->descriptor(received.message.purpose, std::move(received.descriptors[0])));
+        break;
+      default: return fail(ErrorKind::kInternal, "handshake: unknown message from the child");
+    }
+  }
+}
+
+// What the child has said already, if that is a failure.
+std::optional<Error> pending_failure(const Channel& channel, std::string_view program) {
+  for (;;) {
+    struct pollfd item {channel.get(), POLLIN, 0};
+    if (::poll(&item, 1, 0) != 1) return std::nullopt;
+    Received received;
+    if (!channel.receive(received) || received.end_of_file) return std::nullopt;
+    if (received.message.type == MessageType::kFailed)
+      return to_error(received.failure, program);
+  }
+}
+
+template <class AnyPlan>
+Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input,
+                         const LaunchOptions& options, ParentTasks& tasks) {
+  Channel child_end;
+  TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, child_end));
+  if (!cloned) child_main(plan, input, std::move(child_end));
+  ChildGuard child(std::move(cloned->process));
+  const Channel channel = std::move(cloned->parent);
+  TRY(tasks.cloned(child.process()));
+  auto done = do_tasks(options.expected, channel, child.process(), tasks);
+  if (!done) {
+    // A child that failed first is the cause of what we met afterwards (a pid that is gone).
+    if (auto cause = pending_failure(channel, options.program)) return std::unexpected(*cause);
+    return std::unexpected(std::move(done).error());
+  }
+  TRY(serve(channel, options.program, &tasks, &child.process()));
+  return child.release();
+}
+
+}  // namespace
+
+Result<PidFd> launch(const ContainerPlan& plan, const ChildInput& input,
+                     const LaunchOptions& options, ParentTasks& tasks) {
+  return launch_any(plan, input, options, tasks);
+}
+
+Result<PidFd> launch(const ExecPlan& plan, const ChildInput& input, const LaunchOptions& options,
+                     ParentTasks& tasks) {
+  return launch_any(plan, input, options, tasks);
+}
+
+Result<void> release(const Channel& container, std::string_view program) {
+  auto sent = container.send({MessageType::kStart, 0, {}});
+  if (!sent) return std::unexpected(Error(sent.error()).within("starting the container"));
+  TRY(serve(container, program, nullptr, nullptr));
+  return {};
+}
+
+}  // namespace bulkhead::launch
