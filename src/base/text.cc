@@ -3,8 +3,15 @@
 namespace bulkhead {
 namespace {
 
-// Length of the valid UTF-8 sequence at the start of `text`, 0 when there is none. Overlong forms,
-// surrogates and values over U+10FFFF are not valid.
+void append_hex(std::string& out, unsigned char byte) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  out += "\\x";
+  out += kDigits[byte >> 4];
+  out += kDigits[byte & 15];
+}
+
+}  // namespace
+
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto tail = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
@@ -25,15 +32,6 @@ std::size_t utf8_length(std::string_view text) {
   }
   return 0;
 }
-
-void append_hex(std::string& out, unsigned char byte) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  out += "\\x";
-  out += kDigits[byte >> 4];
-  out += kDigits[byte & 15];
-}
-
-}  // namespace
 
 std::string quoted(std::string_view text, std::size_t limit) {
   std::string out = "\"";

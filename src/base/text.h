@@ -24,6 +24,10 @@ std::optional<Number> parse_number(std::string_view text, int base = 10) {
   return number;
 }
 
+// Length of the valid UTF-8 sequence at the start of `text` (not empty), 0 when there is none.
+// Overlong forms, surrogates and values over U+10FFFF are not valid.
+std::size_t utf8_length(std::string_view text);
+
 // Views into `text`, split at every `separator`; "a,,b" has three parts, "" has one.
 std::vector<std::string_view> split(std::string_view text, char separator);
 
