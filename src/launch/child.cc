@@ -176,8 +176,6 @@ template <class Sequence>
   const auto program = input.program->locate();
   if (!program) fail_child(parent, "exec", program.error());
 
-  Channel starter;
-  const Channel* listener = &parent;
   if (input.start_listener >= 0) {
     // From here on the container lives on without the process that made it.
     if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
@@ -185,21 +183,20 @@ template <class Sequence>
     require(parent, "handshake", parent.send({MessageType::kReady, 0, {}}));
     auto started = wait_for_start(input.start_listener);
     if (!started) fail_child(parent, "start", started.error());
-    starter = std::move(*started);
+    link.switch_to(std::move(*started));
     ::close(input.start_listener);
-    listener = &starter;
   }
   if (input.hooks != nullptr)
-    require(*listener, "startContainer hook", input.hooks->run_start_container());
+    require(parent, "startContainer hook", input.hooks->run_start_container());
   if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
-    fail_child(*listener, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
-  require(*listener, "process", unblock_signals());
-  require(*listener, "handshake", listener->send({MessageType::kExecuting, 0, {}}));
-  Stage<typename Sequence::LastActs>::apply(plan, context, *listener);
+    fail_child(parent, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
+  require(parent, "process", unblock_signals());
+  require(parent, "handshake", parent.send({MessageType::kExecuting, 0, {}}));
+  Stage<typename Sequence::LastActs>::apply(plan, context, parent);
   ::execve(*program, input.program->argv(), input.program->envp());
   const SysError error{"exec", errno, *program};
   char head[sizeof Failure::head];
-  fail_child(*listener, "exec", error, read_head(*program, head));
+  fail_child(parent, "exec", error, read_head(*program, head));
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ class ChildLink {
 
   const Channel& channel() const noexcept { return channel_; }
   SysResult<void> wait_for(MessageType type) noexcept;
+  // `start` takes over from the process that made the container.
+  void switch_to(Channel channel) noexcept { channel_ = std::move(channel); }
   void preset_cgroups(std::span<const int> files) noexcept;
 
  private:

@@ -83,9 +83,10 @@ Result<void> do_tasks(const Expected& expected, const Channel& channel, const Pi
 
 enum class Reached { kReady, kExecuted };
 
-// Serves the child until it is ready or gone into its program. `tasks` may be null (release).
-Result<Reached> serve(const Channel& channel, std::string_view program, ParentTasks* tasks,
-                      const PidFd* child) {
+// Serves the child until it is ready or gone into its program. `tasks` and `child` are null for a
+// container that another process made (release).
+Result<Reached> serve(const Channel& channel, std::string_view program, DescriptorSink& sink,
+                      ParentTasks* tasks, const PidFd* child) {
   bool executing = false;
   for (;;) {
     Received received;
@@ -105,9 +106,9 @@ Result<Reached> serve(const Channel& channel, std::string_view program, ParentTa
         TRY(send(channel, MessageType::kContinue));
         break;
       case MessageType::kDescriptor:
-        if (tasks == nullptr || received.descriptor_count != 1)
-          return fail(ErrorKind::kInternal, "handshake: out of order");
-        TRY(tasks->descriptor(received.message.purpose, std::move(received.descriptors[0])));
+        if (received.descriptor_count != 1)
+          return fail(ErrorKind::kInternal, "handshake: a descriptor is missing");
+        TRY(sink.descriptor(received.message.purpose, std::move(received.descriptors[0])));
         break;
       default: return fail(ErrorKind::kInternal, "handshake: unknown message from the child");
     }
@@ -141,7 +142,7 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input,
     if (auto cause = pending_failure(channel, options.program)) return std::unexpected(*cause);
     return std::unexpected(std::move(done).error());
   }
-  TRY(serve(channel, options.program, &tasks, &child.process()));
+  TRY(serve(channel, options.program, tasks, &tasks, &child.process()));
   return child.release();
 }
 
@@ -157,10 +158,10 @@ Result<PidFd> launch(const ExecPlan& plan, const ChildInput& input, const Launch
   return launch_any(plan, input, options, tasks);
 }
 
-Result<void> release(const Channel& container, std::string_view program) {
+Result<void> release(const Channel& container, std::string_view program, DescriptorSink& sink) {
   auto sent = container.send({MessageType::kStart, 0, {}});
   if (!sent) return std::unexpected(Error(sent.error()).within("starting the container"));
-  TRY(serve(container, program, nullptr, nullptr));
+  TRY(serve(container, program, sink, nullptr, nullptr));
   return {};
 }
 

@@ -11,11 +11,17 @@
 
 namespace bulkhead::launch {
 
+// Takes what the child sends: a terminal's master ("console"), a seccomp listener ("seccomp").
+class DescriptorSink {
+ public:
+  virtual ~DescriptorSink() = default;
+  virtual Result<void> descriptor(std::string_view purpose, Fd fd) = 0;
+};
+
 // What the parent does while the child builds its world. Called in this order; a failure ends the
 // child and the launch.
-class ParentTasks {
+class ParentTasks : public DescriptorSink {
  public:
-  virtual ~ParentTasks() = default;
   // The child exists; nothing of the container does yet.
   virtual Result<void> cloned(const PidFd& child) = 0;
   // Writes the id maps of the child's new user namespace.
@@ -28,8 +34,6 @@ class ParentTasks {
   virtual Result<void> while_child_works(const PidFd& child) = 0;
   // prestart and createRuntime hooks; called only when ChildInput says so.
   virtual Result<void> root_built(const PidFd& child) = 0;
-  // A descriptor from the child ("console").
-  virtual Result<void> descriptor(std::string_view purpose, Fd fd) = 0;
   // The child died without a word: why (an OOM kill, say)?
   virtual Error explain_death(const PidFd& child) = 0;
 };
@@ -56,6 +60,6 @@ Result<PidFd> launch(const ExecPlan& plan, const ChildInput& input, const Launch
 
 // The other end of ChildInput::start_listener: connects, releases the container, and waits until it
 // has executed its program or says why not.
-Result<void> release(const Channel& container, std::string_view program);
+Result<void> release(const Channel& container, std::string_view program, DescriptorSink& sink);
 
 }  // namespace bulkhead::launch

@@ -36,7 +36,7 @@ TEST(Program, SaysENOENTForANameThatIsNowhere) {
 }
 
 TEST(Program, SaysEACCESForAFileWithoutAnXBit) {
-  const oci::Process process = process_of({"/etc/hostname"});
+  const oci::Process process = process_of({"/etc/passwd"});
   auto program = Program::prepare(process);
   ASSERT_TRUE(program);
   const auto path = program->locate();
