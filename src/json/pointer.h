@@ -8,6 +8,8 @@
 
 namespace bulkhead::json {
 
+//
+// A place points to its parent, so a place that has a name must have a parent that has one, too.
 class Place {
  public:
   Place() = default;  // the whole document
