@@ -1,0 +1,48 @@
+// A container's root file system: the image's layers, shared and read-only, beneath a directory of the
+// container's own, as one overlay mount. Each layer is idmapped to the container's user namespace, so
+// that its files belong to the container's users without being copied; the upper directory belongs to
+// the mapped root.
+//
+// Linux 5.19 allows idmapped layers in an overlay. 6.15 takes detached mounts as layers, by
+// descriptor. Before that a layer must be attached to the caller's mount namespace, so a short-lived
+// process with a private one assembles the overlay and hands it back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace bulkhead::storage {
+
+// Whether what the container writes is kept after its end. kDiscarded spares the host the syncing of
+// its whole file system at the unmount (the overlay's `volatile`, Linux 5.10).
+enum class Upper { kKept, kDiscarded };
+
+struct Snapshot {
+  int store = -1;                   // the store's directory; all paths are relative to it
+  std::vector<std::string> layers;  // from the top down; at least one
+  std::string container;            // "containers/<id>": has upper/ and work/
+  Upper upper = Upper::kKept;
+};
+
+// Makes the container's directory with upper/ and work/. The root directory of the container gets the
+// mode and owner that the image's topmost layer gives it, with the ids moved up to `uid` and `gid`.
+Result<void> make_container_directory(const Snapshot& snapshot, HostUid uid, HostGid gid);
+
+// Which way to assemble the overlay; kAutomatic tries the first and, where the kernel has not got it,
+// takes the second.
+enum class OverlayMethod { kAutomatic, kDetachedLayers, kPrivateNamespace };
+
+// The detached overlay mount (nodev). `user_namespace`: whose maps the layers are seen through; -1
+// for none. kUnsupported where this kernel or the store's file system has no idmapped mounts.
+Result<Fd> mount_snapshot(const Snapshot& snapshot, int user_namespace,
+                          OverlayMethod method = OverlayMethod::kAutomatic);
+
+// Removes the container's directory and everything that it wrote. Fine when there is none.
+Result<void> remove_container_directory(int store, const std::string& container);
+
+}  // namespace bulkhead::storage

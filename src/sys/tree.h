@@ -1,0 +1,13 @@
+// Removing a directory tree that somebody hostile has filled.
+#pragma once
+
+#include "sys/error.h"
+
+namespace bulkhead {
+
+// Removes `name` in `directory` with everything beneath it, by descriptor alone: no symbolic link is
+// followed, and no depth of nesting exhausts descriptors, stack or path length. Fine when there is no
+// such name. A mount point in the tree is EBUSY. `name` must outlive the error.
+SysResult<void> remove_tree_at(int directory, const char* name) noexcept;
+
+}  // namespace bulkhead
