@@ -9,7 +9,6 @@
 //   there
 #pragma once
 
-#include <concepts>
 #include <type_traits>
 
 #include "oci/spec.h"
@@ -18,7 +17,7 @@ namespace bulkhead::oci {
 
 // T or const T.
 template <class Object, class T>
-concept Any = std::same_as<std::remove_const_t<Object>, T>;
+concept Any = std::is_same_v<std::remove_const_t<Object>, T>;
 
 // --- process ---------------------------------------------------------------------------------
 

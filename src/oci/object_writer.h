@@ -32,6 +32,12 @@ inline bool is_empty(const std::integral auto& number) { return number == 0; }
 
 template <class T>
 void write_value(json::Writer& writer, const T& object);
+template <class T>
+void write_value(json::Writer& writer, const std::optional<T>& field);
+template <class T>
+void write_value(json::Writer& writer, const std::vector<T>& list);
+template <class T>
+void write_value(json::Writer& writer, const std::map<std::string, T>& map);
 inline void write_value(json::Writer& writer, const std::string& text) { writer.string(text); }
 inline void write_value(json::Writer& writer, const bool& value) { writer.boolean(value); }
 inline void write_value(json::Writer& writer, const std::integral auto& number) {
