@@ -44,7 +44,7 @@ namespace bulkhead::isolation {
 struct ContainerSequence {
   using EnterNamespaces = LayerList<UserNamespace, PidNamespace, UtsNamespace, IpcNamespace,
                                     NetworkNamespace, TimeNamespace, MountNamespace>;
-  using BuildRoot       = LayerList<Rootfs, EarlyMounts, CgroupLimits, CgroupNamespace, LateMounts,
+  using BuildRoot       = LayerList<Rootfs, EarlyMounts, CgroupLimits, LateMounts, CgroupNamespace,
                                     Devices, Console, MaskedPaths>;
   // createRuntime and createContainer hooks run here.
   using LeaveHost       = LayerList<RootSwitch, Sysctls>;

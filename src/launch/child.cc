@@ -141,6 +141,7 @@ template <class Sequence>
   context.parent = link.functions();
   context.proc = input.proc;
   context.joined = input.joined;
+  context.entered = input.entered;
   context.cloned_into_cgroup = input.cloned_into_cgroup;
   Kept kept;
   kept.add(parent.get());

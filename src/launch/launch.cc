@@ -10,25 +10,6 @@
 namespace bulkhead::launch {
 namespace {
 
-// A child that must not outlive a failed launch.
-class ChildGuard {
- public:
-  explicit ChildGuard(PidFd process) : process_(std::move(process)) {}
-  ~ChildGuard() {
-    if (!process_) return;
-    (void)process_.send_signal(SIGKILL);
-    (void)process_.wait();
-  }
-  ChildGuard(const ChildGuard&) = delete;
-  ChildGuard& operator=(const ChildGuard&) = delete;
-
-  const PidFd& process() const { return process_; }
-  PidFd release() { return std::move(process_); }
-
- private:
-  PidFd process_;
-};
-
 Error to_error(const Failure& failure, std::string_view program) {
   const std::string_view layer = failure.layer;
   const std::string_view head(failure.head, failure.head_size);
@@ -133,20 +114,28 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input,
   Channel child_end;
   TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, child_end));
   if (!cloned) child_main(plan, input, std::move(child_end));
-  ChildGuard child(std::move(cloned->process));
+  const PidFd& child = cloned->process;
+  ChildGuard guard(child);
   const Channel channel = std::move(cloned->parent);
-  TRY(tasks.cloned(child.process()));
-  auto done = do_tasks(options.expected, channel, child.process(), tasks);
+  TRY(tasks.cloned(child));
+  auto done = do_tasks(options.expected, channel, child, tasks);
   if (!done) {
     // A child that failed first is the cause of what we met afterwards (a pid that is gone).
     if (auto cause = pending_failure(channel, options.program)) return std::unexpected(*cause);
     return std::unexpected(std::move(done).error());
   }
-  TRY(serve(channel, options.program, tasks, &tasks, &child.process()));
-  return child.release();
+  TRY(serve(channel, options.program, tasks, &tasks, &child));
+  guard.dismiss();
+  return std::move(cloned->process);
 }
 
 }  // namespace
+
+ChildGuard::~ChildGuard() {
+  if (process_ == nullptr) return;
+  (void)process_->send_signal(SIGKILL);
+  (void)process_->wait();
+}
 
 Result<PidFd> launch(const ContainerPlan& plan, const ChildInput& input,
                      const LaunchOptions& options, ParentTasks& tasks) {

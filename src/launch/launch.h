@@ -51,6 +51,19 @@ struct LaunchOptions {
   std::string_view program;  // process.args[0], for error messages
 };
 
+// Kills and reaps a child that has been launched, unless dismissed: for what can still fail after it.
+class ChildGuard {
+ public:
+  explicit ChildGuard(const PidFd& process) : process_(&process) {}
+  ~ChildGuard();
+  ChildGuard(const ChildGuard&) = delete;
+  ChildGuard& operator=(const ChildGuard&) = delete;
+  void dismiss() noexcept { process_ = nullptr; }
+
+ private:
+  const PidFd* process_;
+};
+
 // Until the child waits for its start (ChildInput::start_listener is set), or until it has executed
 // the program. On failure the child is dead and reaped.
 Result<PidFd> launch(const ContainerPlan& plan, const ChildInput& input,
