@@ -7,6 +7,8 @@ target_compile_options(bulkhead_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
   -Wno-missing-field-initializers
   -fno-rtti -fstack-protector-strong -ffunction-sections -fdata-sections)
+# g++ 12 warns of overlaps within `text = "/"` that cannot be (PR 105651).
+target_compile_options(bulkhead_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 if(BULKHEAD_WERROR)
   target_compile_options(bulkhead_flags INTERFACE -Werror)
 endif()
