@@ -47,20 +47,28 @@ class PreparedHooks {
   int state_descriptor() const noexcept { return state_.get(); }
 
   // In the child. ETIMEDOUT when a hook was killed for its time limit; ECANCELED when it exited with
-  // another code than 0 or died by a signal; `subject` is the hook's path.
+  // another code than 0 or died by a signal; `subject` is the hook's path and what it last said.
   SysResult<void> run() const noexcept;
 
  private:
+  friend Result<void> run_hooks(HookStage, std::span<const oci::Hook>, std::string_view);
   struct Entry {
     std::string path;
-    std::vector<std::string> strings;
-    std::vector<char*> argv;
-    std::vector<char*> envp;
+    std::vector<std::string> args;
+    std::vector<std::string> env;
+    std::vector<char*> argv;  // into `args`
+    std::vector<char*> envp;  // into `env`
     int timeout_milliseconds = -1;
   };
+  static constexpr std::size_t kReportSize = 240;
+
+  Result<void> run_entry(const Entry& entry) const;
+  const char* report(const Entry& entry, std::string_view output) const noexcept;
+
   HookStage stage_ = HookStage::kCreateContainer;
   std::vector<Entry> entries_;
   Fd state_;
+  mutable std::vector<char> report_;  // what run() has to say of a hook that failed
 };
 
 }  // namespace bulkhead::runtime

@@ -29,6 +29,7 @@
 #include "base/result.h"
 #include "isolation/request.h"
 #include "oci/spec.h"
+#include "oci/state.h"
 #include "sys/fd.h"
 #include "sys/pidfd.h"
 
@@ -40,8 +41,7 @@ Result<std::string> default_state_root();
 // Letters, digits and "_+-.", at most 1024 bytes, not "." or "..".
 Result<void> check_id(std::string_view id);
 
-enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
-std::string_view name_of(Status status);
+using oci::Status;
 
 // The content of state.json.
 struct Record {
@@ -51,8 +51,7 @@ struct Record {
   std::string rootfs;   // absolute
   std::string created;  // RFC 3339 with nanoseconds, UTC: now_rfc3339()
   oci::Annotations annotations;
-  // The container's group in each hierarchy, absolute, in the order of the cgroup plan.
-  std::vector<std::string> cgroup_directories;
+  std::vector<std::string> cgroups;  // isolation::cgroup_record()
   std::string systemd_unit;  // the scope that was asked of systemd; empty: none
   isolation::CgroupDriver cgroup_driver = isolation::CgroupDriver::kCgroupfs;
   // The container has a pid namespace of its own: when its init dies, all of it is dead.
@@ -86,6 +85,10 @@ class ContainerDirectory {
 
   // The ids under `state_root`, sorted; none when it does not exist.
   static Result<std::vector<std::string>> list(const std::string& state_root);
+
+  // Gives the lock up early: `run` does before it waits for the container. A child that inherits the
+  // descriptor shares the lock until it closes it.
+  void unlock() const noexcept;
 
   int get() const noexcept { return directory_.get(); }
   const std::string& id() const noexcept { return id_; }

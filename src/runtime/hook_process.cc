@@ -1,0 +1,153 @@
+#include "runtime/hook_process.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "sys/fd.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+constexpr std::size_t kStackSize = 32 * 1024;
+
+struct Start {
+  const HookCommand* command;
+  int output;
+  int error = 0;
+};
+
+// Runs on a stack of its own in the memory of the caller, which sleeps until the execve.
+int hook_main(void* argument) noexcept {
+  Start& start = *static_cast<Start*>(argument);
+  const HookCommand& command = *start.command;
+  const auto refuse = [&] {
+    start.error = errno;
+    ::_exit(127);
+    return 127;
+  };
+  if (::setpgid(0, 0) != 0) return refuse();
+  if (::dup2(command.state, 0) < 0 || ::dup2(start.output, 1) < 0 || ::dup2(start.output, 2) < 0)
+    return refuse();
+  // Everything of ours is close-on-exec, but what we inherited ourselves may not be.
+  if (::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */) != 0 &&
+      errno != EINVAL && errno != ENOSYS)
+    return refuse();
+  struct sigaction fresh {};
+  fresh.sa_handler = SIG_DFL;
+  (void)::sigaction(SIGPIPE, &fresh, nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return refuse();
+  ::execve(command.path, command.argv, command.envp);
+  return refuse();
+}
+
+std::int64_t now_milliseconds() noexcept {
+  struct timespec now {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+// The last bytes of a stream in a buffer of fixed size.
+class Tail {
+ public:
+  explicit Tail(std::span<char> buffer) : buffer_(buffer) {}
+  std::size_t size() const noexcept { return size_; }
+  void append(std::span<const char> text) noexcept {
+    if (text.size() > buffer_.size()) text = text.last(buffer_.size());
+    const std::size_t excess = size_ + text.size() > buffer_.size() ? size_ + text.size() - buffer_.size() : 0;
+    std::memmove(buffer_.data(), buffer_.data() + excess, size_ - excess);
+    size_ -= excess;
+    std::ranges::copy(text, buffer_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += text.size();
+  }
+
+ private:
+  std::span<char> buffer_;
+  std::size_t size_ = 0;
+};
+
+// False at end of file.
+bool read_into(int fd, Tail& tail) noexcept {
+  std::array<char, 1024> piece;
+  const ssize_t count = ::read(fd, piece.data(), piece.size());
+  if (count < 0) return errno == EINTR || errno == EAGAIN;
+  tail.append({piece.data(), static_cast<std::size_t>(count)});
+  return count > 0;
+}
+
+SysResult<PidFd> start_process(Start& start) noexcept {
+  alignas(16) std::array<char, kStackSize> stack;
+  // No signal may be handled while two processes share this memory; the hook starts with none blocked.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  const int pid = ::clone(hook_main, stack.data() + stack.size(),
+                          CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &start, &pidfd);
+  const int error = errno;
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return sys_fail_with(error, "clone");
+  PidFd process{Fd(pidfd), HostPid(pid)};
+  if (start.error != 0) {
+    (void)process.wait();
+    return sys_fail_with(start.error, "execve");
+  }
+  return process;
+}
+
+}  // namespace
+
+SysResult<HookEnd> run_hook_process(const HookCommand& command, std::span<char> output) noexcept {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return sys_fail("pipe2");
+  const Fd reading(ends[0]);
+  Fd writing(ends[1]);
+  if (::fcntl(reading.get(), F_SETFL, O_NONBLOCK) != 0) return sys_fail("fcntl");
+  if (::lseek(command.state, 0, SEEK_SET) != 0) return sys_fail("lseek");
+
+  Start start{&command, writing.get()};
+  auto process = start_process(start);
+  if (!process) return std::unexpected(process.error());
+  writing.reset();
+
+  HookEnd end;
+  Tail tail(output);
+  const std::int64_t deadline = now_milliseconds() + command.timeout_milliseconds;
+  std::array<struct pollfd, 2> items{{{process->get(), POLLIN, 0}, {reading.get(), POLLIN, 0}}};
+  while (items[0].revents == 0) {
+    int patience = -1;
+    if (command.timeout_milliseconds >= 0 && !end.timed_out)
+      patience = static_cast<int>(std::max<std::int64_t>(deadline - now_milliseconds(), 0));
+    const int ready = ::poll(items.data(), items.size(), patience);
+    if (ready < 0 && errno != EINTR) break;
+    if (ready == 0) {
+      // Not reaped yet, so the number still means this process's group.
+      end.timed_out = true;
+      (void)::kill(-process->pid().value(), SIGKILL);
+      (void)process->send_signal(SIGKILL);
+    }
+    if (ready > 0 && items[1].revents != 0 && !read_into(reading.get(), tail)) items[1].fd = -1;
+  }
+  // A process that the hook left behind may hold the pipe open: take what is there and no more.
+  while (items[1].fd >= 0) {
+    const std::size_t before = tail.size();
+    if (!read_into(reading.get(), tail) || tail.size() == before) break;
+  }
+  end.output_size = tail.size();
+  auto status = process->wait();
+  if (!status) return std::unexpected(status.error());
+  end.status = *status;
+  return end;
+}
+
+}  // namespace bulkhead::runtime

@@ -1,0 +1,367 @@
+#include "runtime/record.h"
+
+#include <dirent.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <memory>
+
+#include "base/text.h"
+#include "runtime/record_json.h"
+#include "sys/file.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+constexpr std::size_t kLongestId = 1024;
+constexpr std::size_t kLargestRecord = 16U << 20;
+constexpr const char* kRecordFile = "state.json";
+constexpr const char* kConfigFile = "config.json";
+constexpr const char* kInitFile = "init";
+constexpr const char* kCreatingInitFile = "init.creating";
+constexpr const char* kStartSocket = "start.sock";
+
+Error no_such_container(std::string_view id) {
+  return {ErrorKind::kNotFound, "container " + quoted(id) + " does not exist"};
+}
+
+// mkdir -p; only what is missing is made, for the owner alone.
+Result<void> make_directories(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  if (errno != ENOENT) return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0)
+    return std::unexpected(Error(SysError{"mkdir", ENOENT, path.c_str()}));
+  TRY(make_directories(path.substr(0, slash)));
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
+  return {};
+}
+
+// The address of start.sock in the directory held as `directory`: its own path may exceed what a
+// socket address holds.
+sockaddr_un start_address(int directory) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  constexpr std::string_view kPrefix = "/proc/self/fd/";
+  char* at = address.sun_path;
+  std::memcpy(at, kPrefix.data(), kPrefix.size());
+  at += kPrefix.size();
+  at = std::to_chars(at, at + 12, directory).ptr;
+  *at++ = '/';
+  std::strcpy(at, kStartSocket);
+  return address;
+}
+
+// flock(2); the name of its header is taken by our own.
+int lock_file(int fd, int operation) noexcept {
+  return static_cast<int>(::syscall(SYS_flock, fd, operation));
+}
+
+// The process's state letter and start time from /proc/PID/stat; nothing when there is none.
+struct ProcessStat {
+  char state = 'X';
+  std::uint64_t start_time = 0;
+};
+std::optional<ProcessStat> stat_of(HostPid pid) {
+  char path[32] = "/proc/";
+  char* end = std::to_chars(path + 6, path + 20, pid.value()).ptr;
+  std::strcpy(end, "/stat");
+  std::array<char, 1024> buffer;
+  const auto text = read_small_file_at(AT_FDCWD, path, buffer);
+  if (!text) return std::nullopt;
+  const std::size_t name_end = text->rfind(')');
+  if (name_end == std::string_view::npos || name_end + 2 >= text->size()) return std::nullopt;
+  std::string_view rest = text->substr(name_end + 2);
+  ProcessStat stat{rest.front()};
+  for (int field = 3; field < 22; ++field) next_field(rest, ' ');
+  stat.start_time = parse_number<std::uint64_t>(next_field(rest, ' ')).value_or(0);
+  return stat;
+}
+
+bool lives(const InitProcess& init) {
+  const auto stat = stat_of(init.pid);
+  return stat && stat->start_time == init.start_time && stat->state != 'Z' && stat->state != 'X';
+}
+
+// One open, of the group that CgroupSet::freeze() uses: the v2 one where there is one.
+bool is_frozen(const std::vector<std::string>& cgroups) {
+  std::string file;
+  for (const std::string_view group : cgroups) {
+    const std::size_t colon = group.find(':');
+    const std::string_view controllers = group.substr(0, colon);
+    const std::string directory(group.substr(colon + 1));
+    if (controllers.empty()) {
+      file = directory + "/cgroup.events";
+      break;
+    }
+    if (("," + std::string(controllers) + ",").find(",freezer,") != std::string::npos)
+      file = directory + "/freezer.state";
+  }
+  if (file.empty()) return false;
+  std::array<char, 512> buffer;
+  const auto text = read_small_file_at(AT_FDCWD, file.c_str(), buffer);
+  if (!text) return false;
+  // v1 says FREEZING, then FROZEN; v2 has a line "frozen 1".
+  return text->starts_with("FR") || text->find("frozen 1") != std::string_view::npos;
+}
+
+Result<std::optional<InitProcess>> read_init(int directory, const char* name) {
+  std::array<char, 64> buffer;
+  const auto text = read_small_file_at(directory, name, buffer);
+  if (!text && text.error().error == ENOENT) return std::nullopt;
+  if (!text) return std::unexpected(Error(text.error()));
+  std::string_view rest = *text;
+  const auto pid = parse_number<std::int32_t>(next_field(rest, ' '));
+  const auto start_time = parse_number<std::uint64_t>(next_field(rest, '\n'));
+  // Create was killed while it wrote: its child has died with it.
+  if (!pid || !start_time) return std::nullopt;
+  return InitProcess{HostPid(*pid), *start_time};
+}
+
+}  // namespace
+
+Result<std::string> default_state_root() {
+  if (::geteuid() == 0) return "/run/bulkhead/runtime";
+  const char* runtime_directory = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime_directory == nullptr || runtime_directory[0] != '/')
+    return fail(ErrorKind::kUsage, "XDG_RUNTIME_DIR is not set, so there is no place for the state",
+                "set XDG_RUNTIME_DIR, or give a directory of yours with --root");
+  return std::string(runtime_directory) + "/bulkhead/runtime";
+}
+
+Result<void> check_id(std::string_view id) {
+  const auto invalid = [&](const char* why) {
+    return fail(ErrorKind::kInvalid, "invalid container id " + quoted(id) + ": " + why);
+  };
+  if (id.empty()) return fail(ErrorKind::kInvalid, "container id cannot be empty");
+  if (id.size() > kLongestId) return invalid("longer than 1024 bytes");
+  if (id == "." || id == "..") return invalid("it means a directory");
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '+' || c == '-' || c == '.';
+  };
+  if (!std::ranges::all_of(id, allowed)) return invalid("only letters, digits and _+-. are allowed");
+  return {};
+}
+
+Result<ContainerDirectory> ContainerDirectory::take(const std::string& state_root,
+                                                    std::string_view id) {
+  TRY(check_id(id));
+  std::string path = state_root + "/" + std::string(id);
+  const auto make = [&] { return ::mkdir(path.c_str(), 0700) == 0 ? 0 : errno; };
+  for (;;) {
+    int error = make();
+    if (error == ENOENT) {
+      TRY_WITHIN("making the state directory", make_directories(state_root));
+      error = make();
+    }
+    if (error == EEXIST)
+      return fail(ErrorKind::kExists, "container with id " + quoted(id) + " already exists",
+                  "choose another id, or delete that container");
+    if (error == ENAMETOOLONG)
+      return fail(ErrorKind::kInvalid,
+                  "invalid container id " + quoted(id) + ": too long for a directory's name");
+    if (error != 0) return std::unexpected(Error(SysError{"mkdir", error, path.c_str()}));
+    auto directory = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
+    if (!directory && directory.error().error == ENOENT) continue;
+    if (!directory) return std::unexpected(Error(directory.error()));
+    ContainerDirectory container(*std::move(directory), std::string(id), path);
+    auto locked = container.lock();
+    // A delete came between our mkdir and our lock: it found nothing in there, and took it away.
+    if (!locked && locked.error().error == ENOENT) continue;
+    if (!locked) return std::unexpected(Error(locked.error()));
+    return container;
+  }
+}
+
+Result<ContainerDirectory> ContainerDirectory::open(const std::string& state_root,
+                                                    std::string_view id) {
+  TRY(check_id(id));
+  std::string path = state_root + "/" + std::string(id);
+  auto directory = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory) {
+    const int error = directory.error().error;
+    if (error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG)
+      return std::unexpected(no_such_container(id));
+    return std::unexpected(Error(directory.error()));
+  }
+  return ContainerDirectory(*std::move(directory), std::string(id), std::move(path));
+}
+
+Result<ContainerDirectory> ContainerDirectory::open_locked(const std::string& state_root,
+                                                           std::string_view id) {
+  auto container = open(state_root, id);
+  if (!container) return container;
+  auto locked = container->lock();
+  if (!locked && locked.error().error == ENOENT) return std::unexpected(no_such_container(id));
+  if (!locked) return std::unexpected(Error(locked.error()).within(container->path()));
+  return container;
+}
+
+SysResult<void> ContainerDirectory::lock() const noexcept {
+  while (lock_file(directory_.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return sys_fail("flock");
+  struct stat status {};
+  if (::fstat(directory_.get(), &status) != 0) return sys_fail("fstat");
+  // Whoever held the lock before us may have removed the container.
+  if (status.st_nlink == 0) return sys_fail_with(ENOENT, "flock");
+  return {};
+}
+
+void ContainerDirectory::unlock() const noexcept { (void)lock_file(directory_.get(), LOCK_UN); }
+
+Result<std::vector<std::string>> ContainerDirectory::list(const std::string& state_root) {
+  std::vector<std::string> ids;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(state_root.c_str()), ::closedir);
+  if (!directory) {
+    if (errno == ENOENT) return ids;
+    return std::unexpected(Error(SysError{"opendir", errno, state_root.c_str()}));
+  }
+  while (const dirent* entry = ::readdir(directory.get()))
+    if ((entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN) && check_id(entry->d_name))
+      ids.emplace_back(entry->d_name);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+Result<void> ContainerDirectory::replace_file(const char* name, std::string_view content) const {
+  const std::string temporary = std::string(".") + name;
+  {
+    TRY_ASSIGN(const Fd file,
+               open_at(get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    if (auto written = write_all(file.get(), content.data(), content.size()); !written)
+      return std::unexpected(Error(written.error()).within(path_ + "/" + name));
+  }
+  if (::renameat(get(), temporary.c_str(), get(), name) != 0)
+    return std::unexpected(Error(SysError{"rename", errno, name}).within(path_));
+  return {};
+}
+
+Result<void> ContainerDirectory::write_record(const Record& record) const {
+  return replace_file(kRecordFile, encode_record(record));
+}
+
+Result<Record> ContainerDirectory::read_record() const {
+  auto text = read_file_at(get(), kRecordFile, kLargestRecord);
+  if (!text && text.error().kind() == ErrorKind::kNotFound)
+    return fail(ErrorKind::kState, "container " + quoted(id_) + " was never wholly created",
+                "its creation is under way, or was interrupted: delete --force removes it");
+  if (!text) return std::unexpected(std::move(text).error().within(path_));
+  auto record = decode_record(*text);
+  if (!record) return std::unexpected(std::move(record).error().within(path_ + "/" + kRecordFile));
+  return record;
+}
+
+Result<void> ContainerDirectory::write_config(std::string_view json) const {
+  return replace_file(kConfigFile, json);
+}
+
+Result<std::string> ContainerDirectory::read_config() const {
+  auto text = read_file_at(get(), kConfigFile, kLargestRecord);
+  if (!text) return std::unexpected(std::move(text).error().within(path_));
+  return text;
+}
+
+SysResult<void> ContainerDirectory::write_init(const InitProcess& init) const noexcept {
+  std::array<char, 48> text;
+  char* at = std::to_chars(text.data(), text.data() + 12, init.pid.value()).ptr;
+  *at++ = ' ';
+  at = std::to_chars(at, text.data() + text.size() - 1, init.start_time).ptr;
+  *at++ = '\n';
+  TRY_ASSIGN(const Fd file, open_at(get(), kCreatingInitFile, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  return write_all(file.get(), text.data(), static_cast<std::size_t>(at - text.data()));
+}
+
+SysResult<void> ContainerDirectory::confirm_init() const noexcept {
+  if (::renameat(get(), kCreatingInitFile, get(), kInitFile) != 0) return sys_fail("rename", kInitFile);
+  return {};
+}
+
+SysResult<Fd> ContainerDirectory::bind_start_socket() const noexcept {
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) return sys_fail("socket");
+  const sockaddr_un address = start_address(get());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return sys_fail("bind", kStartSocket);
+  if (::listen(socket.get(), 1) != 0) return sys_fail("listen", kStartSocket);
+  return socket;
+}
+
+SysResult<Fd> ContainerDirectory::connect_start_socket() const noexcept {
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!socket) return sys_fail("socket");
+  const sockaddr_un address = start_address(get());
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return sys_fail("connect", kStartSocket);
+  return socket;
+}
+
+SysResult<void> ContainerDirectory::remove_start_socket() const noexcept {
+  if (::unlinkat(get(), kStartSocket, 0) != 0 && errno != ENOENT) return sys_fail("unlink", kStartSocket);
+  return {};
+}
+
+Result<Observation> ContainerDirectory::observe(const Record& record) const {
+  TRY_ASSIGN(std::optional<InitProcess> init, read_init(get(), kInitFile));
+  if (!init) {
+    TRY_ASSIGN(init, read_init(get(), kCreatingInitFile));
+    // Create holds the lock as long as it works. When nobody (or we ourselves) holds it, create has
+    // died, and what it made has died with it.
+    if (lock_file(get(), LOCK_EX | LOCK_NB) != 0) return Observation{Status::kCreating, init.value_or(InitProcess{})};
+    return Observation{init && lives(*init) ? Status::kCreating : Status::kStopped, init.value_or(InitProcess{})};
+  }
+  if (!lives(*init)) return Observation{Status::kStopped, *init};
+  if (::faccessat(get(), kStartSocket, F_OK, 0) == 0) return Observation{Status::kCreated, *init};
+  return Observation{is_frozen(record.cgroups) ? Status::kPaused : Status::kRunning, *init};
+}
+
+Result<PidFd> ContainerDirectory::hold(const InitProcess& init) {
+  return PidFd::open_same(init.pid, init.start_time);
+}
+
+Result<void> ContainerDirectory::remove() && {
+  Fd listing(::openat(get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(listing ? ::fdopendir(listing.get()) : nullptr,
+                                                      ::closedir);
+  if (!directory) return std::unexpected(Error(SysError{"opendir", errno, path_.c_str()}));
+  (void)listing.release();
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    if (::unlinkat(get(), entry->d_name, 0) == 0 || errno == ENOENT) continue;
+    if (errno != EISDIR && errno != EPERM)
+      return std::unexpected(Error(SysError{"unlink", errno, entry->d_name}).within(path_));
+    // The one directory in there is the notification socket's.
+    const std::string socket = std::string(name) + "/notify.sock";
+    (void)::unlinkat(get(), socket.c_str(), 0);
+    if (::unlinkat(get(), entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+      return std::unexpected(Error(SysError{"rmdir", errno, entry->d_name}).within(path_));
+  }
+  if (::rmdir(path_.c_str()) != 0 && errno != ENOENT)
+    return std::unexpected(Error(SysError{"rmdir", errno, path_.c_str()}));
+  return {};
+}
+
+std::string now_rfc3339() {
+  struct timespec now {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  struct tm parts {};
+  ::gmtime_r(&now.tv_sec, &parts);
+  std::array<char, 64> text;
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::array<char, 10> fraction;
+  for (std::size_t i = 9, rest = static_cast<std::size_t>(now.tv_nsec); i > 0; --i, rest /= 10)
+    fraction[i] = static_cast<char>('0' + rest % 10);
+  fraction[0] = '.';
+  return std::string(text.data(), size).append(fraction.data(), fraction.size()).append("Z");
+}
+
+}  // namespace bulkhead::runtime

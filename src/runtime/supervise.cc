@@ -1,0 +1,100 @@
+#include "runtime/supervise.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include <array>
+
+#include "runtime/terminal_pump.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+// All but those that nobody can catch, those that mean a fault of our own, and SIGCHLD.
+sigset_t relayed_signals() {
+  sigset_t signals;
+  ::sigfillset(&signals);
+  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGCHLD, SIGPIPE,
+                        SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT, SIGURG})
+    ::sigdelset(&signals, own);
+  return signals;
+}
+
+// Reads and handles every waiting signal.
+void relay(int signals, const PidFd& process, const TerminalPump* terminal) {
+  struct signalfd_siginfo info {};
+  while (::read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    const int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGWINCH) {
+      if (terminal != nullptr && terminal->open()) terminal->copy_size();
+      continue;
+    }
+    // Fails only when the process has just ended, which poll will tell.
+    (void)process.send_signal(number);
+  }
+}
+
+}  // namespace
+
+Result<SignalRelay> SignalRelay::start() {
+  SignalRelay relay;
+  const sigset_t signals = relayed_signals();
+  if (::sigprocmask(SIG_BLOCK, &signals, &relay.original_) != 0)
+    return std::unexpected(Error(SysError{"sigprocmask", errno}));
+  relay.signals_ = Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!relay.signals_) {
+    const int error = errno;
+    ::sigprocmask(SIG_SETMASK, &relay.original_, nullptr);
+    return std::unexpected(Error(SysError{"signalfd", error}));
+  }
+  return relay;
+}
+
+SignalRelay::~SignalRelay() {
+  if (signals_) ::sigprocmask(SIG_SETMASK, &original_, nullptr);
+}
+
+std::optional<RawTerminal> RawTerminal::enter(int fd) {
+  termios before{};
+  if (::tcgetattr(fd, &before) != 0) return std::nullopt;
+  termios raw = before;
+  ::cfmakeraw(&raw);
+  // Ours prints what the container's terminal has already made of a line end.
+  raw.c_oflag |= OPOST;
+  if (::tcsetattr(fd, TCSANOW, &raw) != 0) return std::nullopt;
+  return RawTerminal(fd, before);
+}
+
+RawTerminal::RawTerminal(RawTerminal&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), before_(other.before_) {}
+
+RawTerminal::~RawTerminal() {
+  if (fd_ >= 0) ::tcsetattr(fd_, TCSANOW, &before_);
+}
+
+Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals, Fd terminal) {
+  const std::optional<RawTerminal> raw = terminal ? RawTerminal::enter() : std::nullopt;
+  std::optional<TerminalPump> pump;
+  if (terminal) pump.emplace(std::move(terminal), STDIN_FILENO, STDOUT_FILENO);
+  std::array<struct pollfd, TerminalPump::kPollItems> pump_items{{{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+  std::array<struct pollfd, 2 + TerminalPump::kPollItems> items{};
+  for (;;) {
+    if (pump) pump->prepare(pump_items);
+    items[0] = {process.get(), POLLIN, 0};
+    items[1] = {signals.get(), POLLIN, 0};
+    std::copy(pump_items.begin(), pump_items.end(), items.begin() + 2);
+    if (::poll(items.data(), items.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return std::unexpected(Error(SysError{"poll", errno}));
+    }
+    if (items[1].revents != 0) relay(signals.get(), process, pump ? &*pump : nullptr);
+    if (items[0].revents != 0) break;
+    std::copy(items.begin() + 2, items.end(), pump_items.begin());
+    if (pump) pump->serve(pump_items);
+  }
+  if (pump) pump->drain();
+  TRY_ASSIGN(const ExitStatus status, process.wait());
+  return status;
+}
+
+}  // namespace bulkhead::runtime

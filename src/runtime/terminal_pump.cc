@@ -1,0 +1,74 @@
+#include "runtime/terminal_pump.h"
+
+#include <sys/ioctl.h>
+
+namespace bulkhead::runtime {
+
+TerminalPump::TerminalPump(Fd master, int input, int output)
+    : master_(std::move(master)), input_(input), output_(output) {
+  // Only the master: our own standard streams are shared with whoever started us.
+  const int flags = ::fcntl(master_.get(), F_GETFL);
+  if (flags >= 0) (void)::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
+  copy_size();
+}
+
+void TerminalPump::copy_size() const noexcept {
+  struct winsize size {};
+  if (::ioctl(input_, TIOCGWINSZ, &size) == 0 && size.ws_row != 0) (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
+}
+
+bool TerminalPump::Buffer::fill_from(int fd) noexcept {
+  const ssize_t count = ::read(fd, bytes.data(), bytes.size());
+  if (count < 0) return errno == EAGAIN || errno == EINTR;
+  begin = 0;
+  end = static_cast<std::size_t>(count);
+  return count > 0;
+}
+
+bool TerminalPump::Buffer::write_to(int fd) noexcept {
+  const ssize_t count = ::write(fd, bytes.data() + begin, end - begin);
+  if (count < 0) return errno == EAGAIN || errno == EINTR;
+  begin += static_cast<std::size_t>(count);
+  return true;
+}
+
+void TerminalPump::prepare(std::array<struct pollfd, kPollItems>& items) const noexcept {
+  items = {{{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+  if (!open()) return;
+  short master_events = 0;
+  if (from_container_.empty()) master_events |= POLLIN;
+  if (!to_container_.empty()) master_events |= POLLOUT;
+  // poll reports a hang-up even for no events at all: with the output full, that would spin.
+  if (master_events != 0) items[0] = {master_.get(), master_events, 0};
+  if (input_open_ && to_container_.empty()) items[1] = {input_, POLLIN, 0};
+  if (!from_container_.empty()) items[2] = {output_, POLLOUT, 0};
+}
+
+void TerminalPump::serve(const std::array<struct pollfd, kPollItems>& items) noexcept {
+  if (items[1].revents != 0 && !to_container_.fill_from(input_)) {
+    input_open_ = false;
+    // What a terminal's user types to end the input; ours may be a pipe that ended.
+    to_container_.bytes[0] = 4;
+    to_container_.begin = 0;
+    to_container_.end = 1;
+  }
+  if (items[2].revents != 0 && !from_container_.write_to(output_)) {
+    // Nobody reads us any more: what comes is dropped, so that the container does not block.
+    from_container_.begin = from_container_.end;
+  }
+  if ((items[0].revents & POLLOUT) != 0 && !to_container_.write_to(master_.get()))
+    to_container_.begin = to_container_.end;
+  if ((items[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && from_container_.empty() &&
+      !from_container_.fill_from(master_.get()))
+    master_.reset();  // EIO: the last slave side is closed
+}
+
+void TerminalPump::drain() noexcept {
+  for (;;) {
+    while (!from_container_.empty())
+      if (!from_container_.write_to(output_)) return;
+    if (!open() || !from_container_.fill_from(master_.get()) || from_container_.empty()) return;
+  }
+}
+
+}  // namespace bulkhead::runtime

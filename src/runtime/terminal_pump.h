@@ -1,0 +1,50 @@
+// Bytes between our own standard input and output and a terminal's master side, without ever
+// blocking on one direction while the other has something to say.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <cstddef>
+
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace bulkhead::runtime {
+
+class TerminalPump {
+ public:
+  // `input` and `output` are borrowed.
+  TerminalPump(Fd master, int input, int output);
+
+  // Makes the container's terminal as large as ours; nothing when ours is none.
+  void copy_size() const noexcept;
+
+  static constexpr std::size_t kPollItems = 3;
+  // What to poll for now, and what to do with the answer.
+  void prepare(std::array<struct pollfd, kPollItems>& items) const noexcept;
+  void serve(const std::array<struct pollfd, kPollItems>& items) noexcept;
+  // After the process has ended: what is still in the terminal goes out, as far as it is taken.
+  void drain() noexcept;
+  bool open() const noexcept { return static_cast<bool>(master_); }
+
+ private:
+  // Bytes that one side has given and the other has not taken yet.
+  struct Buffer {
+    std::array<char, 8192> bytes;
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    bool empty() const { return begin == end; }
+    bool fill_from(int fd) noexcept;    // false: end of file or broken
+    bool write_to(int fd) noexcept;     // false: broken
+  };
+
+  Fd master_;
+  int input_;
+  int output_;
+  bool input_open_ = true;
+  Buffer to_container_;
+  Buffer from_container_;
+};
+
+}  // namespace bulkhead::runtime
