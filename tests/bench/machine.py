@@ -117,7 +117,7 @@ class Machine:
             raise Unavailable("podman is not installed")
         return ["podman", "--root", str(self.directory / "podman"), "--runroot",
                 str(self.directory / "podman-run"), "--cgroup-manager", "cgroupfs",
-                "--events-backend", "file"]
+                "--events-backend", "file", "--tmpdir", str(self.directory / "podman-tmp")]
 
     def podman_image(self):
         command(*self.podman(), "pull", "-q", f"oci-archive:{self.image}")
