@@ -1,0 +1,305 @@
+#include "runtime/create.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iterator>
+#include <optional>
+
+#include "isolation/cgroup/discover.h"
+#include "isolation/mounts/parent_mounts.h"
+#include "isolation/seccomp/listener.h"
+#include "isolation/user/id_maps.h"
+#include "launch/joins.h"
+#include "oci/decode.h"
+#include "oci/validate.h"
+#include "runtime/activation.h"
+#include "runtime/child_hooks.h"
+#include "runtime/console_socket.h"
+#include "runtime/pid_file.h"
+#include "runtime/procfs.h"
+#include "runtime/warnings.h"
+#include "sys/file.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+using launch::ContainerPlan;
+
+// Undoes a creation that fails half way: the cgroups, then the record and with it the id.
+class Undo {
+ public:
+  explicit Undo(ContainerDirectory directory) : directory_(std::move(directory)) {}
+  ~Undo() {
+    if (!directory_) return;
+    (void)cgroups_.remove();
+    (void)std::move(*directory_).remove();
+  }
+  Undo(const Undo&) = delete;
+  Undo& operator=(const Undo&) = delete;
+
+  ContainerDirectory& directory() { return *directory_; }
+  isolation::CgroupSet& cgroups() { return cgroups_; }
+  // The creation has succeeded: nothing is undone any more.
+  void release(std::optional<ContainerDirectory>& directory, isolation::CgroupSet& cgroups) {
+    directory.emplace(std::move(*directory_));
+    directory_.reset();
+    cgroups = std::move(cgroups_);
+  }
+
+ private:
+  std::optional<ContainerDirectory> directory_;
+  isolation::CgroupSet cgroups_;
+};
+
+struct Planned {
+  ContainerPlan layers;
+  isolation::ParentMountsPlan parent_mounts;
+};
+
+// The parent's part of making a container.
+class Creation final : public launch::ParentTasks {
+ public:
+  Creation(const NewContainer& wanted, const Planned& planned, const Record& record,
+           const ContainerHooks& hooks, Undo& undo)
+      : wanted_(wanted),
+        plan_(planned.layers),
+        parent_mounts_(planned.parent_mounts),
+        record_(record),
+        hooks_(hooks),
+        undo_(undo) {}
+
+  Result<void> cloned(const PidFd& child) override {
+    pid_ = child.pid();
+    return {};
+  }
+
+  Result<void> write_id_maps(const PidFd& child) override {
+    return isolation::write_id_maps(plan_.get<isolation::UserNamespace>(), child.pid());
+  }
+
+  Result<std::vector<Fd>> make_mounts(const PidFd& child) override {
+    Fd user_namespace;
+    if (plan_.get<isolation::UserNamespace>().is_new()) {
+      const std::string path = "/proc/" + std::to_string(child.pid().value()) + "/ns/user";
+      TRY_ASSIGN(user_namespace, open_at(AT_FDCWD, path.c_str(), O_RDONLY));
+    }
+    std::vector<Fd> mounts;
+    if (wanted_.root_maker != nullptr) {
+      TRY_ASSIGN(Fd root, wanted_.root_maker->make_root(user_namespace.get()));
+      mounts.push_back(std::move(root));
+    }
+    TRY_ASSIGN(std::vector<Fd> binds,
+               isolation::make_parent_mounts(parent_mounts_, user_namespace.get()));
+    std::move(binds.begin(), binds.end(), std::back_inserter(mounts));
+    return mounts;
+  }
+
+  Result<std::vector<int>> make_cgroups(const PidFd&) override {
+    TRY(undo_.cgroups().complete(plan_.get<isolation::CgroupLimits>()));
+    return undo_.cgroups().membership(undo_.cgroups().unified_directory() >= 0);
+  }
+
+  Result<void> while_child_works(const PidFd& child) override {
+    TRY_ASSIGN(const std::uint64_t start_time, start_time_of(child.pid()));
+    TRY(undo_.directory().write_init({child.pid(), start_time}));
+    TRY(undo_.directory().write_config(wanted_.config_json));
+    return hooks_.write_states(record_, child.pid());
+  }
+
+  Result<void> root_built(const PidFd& child) override {
+    if (!wanted_.spec.hooks) return {};
+    const std::string state =
+        oci::encode(state_of(record_, oci::Status::kCreating, child.pid()));
+    TRY(run_hooks(HookStage::kPrestart, wanted_.spec.hooks->prestart, state));
+    return run_hooks(HookStage::kCreateRuntime, wanted_.spec.hooks->create_runtime, state);
+  }
+
+  Result<void> descriptor(std::string_view purpose, Fd fd) override {
+    if (purpose == isolation::Seccomp::kListenerPurpose) {
+      const auto& seccomp = plan_.get<isolation::Seccomp>();
+      return isolation::hand_over_listener(seccomp.listener_path, seccomp.listener_metadata,
+                                           state_of(record_, oci::Status::kRunning, pid_),
+                                           std::move(fd));
+    }
+    terminal_ = std::move(fd);
+    return {};
+  }
+
+  Error explain_death(const PidFd&) override {
+    return undo_.cgroups().explain_start_failure(
+        Error(ErrorKind::kSystem, "the container's process died before it could start"));
+  }
+
+  Fd take_terminal() { return std::move(terminal_); }
+
+ private:
+  const NewContainer& wanted_;
+  const ContainerPlan& plan_;
+  const isolation::ParentMountsPlan& parent_mounts_;
+  const Record& record_;
+  const ContainerHooks& hooks_;
+  Undo& undo_;
+  HostPid pid_;
+  Fd terminal_;
+};
+
+isolation::Request request_of(const NewContainer& wanted) {
+  isolation::Request request{.spec = wanted.spec,
+                             .container_id = wanted.options.id,
+                             .bundle = wanted.bundle};
+  request.root_switch = wanted.options.root_switch;
+  request.cgroup_driver = wanted.options.common.cgroup_driver;
+  request.new_session_keyring = wanted.options.new_session_keyring;
+  request.preserved_descriptors = wanted.options.preserve_fds;
+  request.root_from_parent = wanted.root_maker != nullptr;
+  request.defaults = wanted.defaults;
+  return request;
+}
+
+Record record_of(const NewContainer& wanted, const ContainerPlan& plan) {
+  Record record;
+  record.id = wanted.options.id;
+  record.oci_version = wanted.spec.oci_version;
+  record.bundle = wanted.bundle;
+  record.rootfs = wanted.spec.root->path.starts_with('/')
+                      ? wanted.spec.root->path
+                      : wanted.bundle + "/" + wanted.spec.root->path;
+  record.created = now_rfc3339();
+  record.annotations = wanted.spec.annotations;
+  record.cgroup_directories = isolation::cgroup_record(plan.get<isolation::CgroupLimits>());
+  record.cgroup_driver = wanted.options.common.cgroup_driver;
+  record.own_pid_namespace = plan.get<isolation::PidNamespace>().is_new();
+  record.has_poststop_hooks = wanted.spec.hooks && !wanted.spec.hooks->poststop.empty();
+  return record;
+}
+
+launch::CloneOptions clone_options_of(const ContainerPlan& plan) {
+  launch::CloneOptions clone;
+  if (plan.get<isolation::UserNamespace>().is_new()) clone.flags |= CLONE_NEWUSER;
+  if (plan.get<isolation::PidNamespace>().is_new()) clone.flags |= CLONE_NEWPID;
+  return clone;
+}
+
+bool has_hooks_before_start(const oci::Spec& spec) {
+  return spec.hooks && (!spec.hooks->prestart.empty() || !spec.hooks->create_runtime.empty() ||
+                        !spec.hooks->create_container.empty() ||
+                        !spec.hooks->start_container.empty());
+}
+
+// Everything after the plan stands: from the first thing on disk to the process that is ready.
+Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, Undo& undo) {
+  const ContainerPlan& plan = planned.layers;
+  const CreateOptions& options = wanted.options;
+  const Record record = record_of(wanted, plan);
+  TRY(undo.directory().write_record(record));
+
+  Fd console_receiver;
+  if (!options.console_socket.empty())
+    TRY_ASSIGN(console_receiver, connect_to_receiver(options.console_socket));
+  Fd pidfd_receiver;
+  if (!options.pidfd_socket.empty())
+    TRY_ASSIGN(pidfd_receiver, connect_to_receiver(options.pidfd_socket));
+  Fd start_socket;
+  if (wanted.start_mode == StartMode::kWaitForStart)
+    TRY_ASSIGN(start_socket, undo.directory().bind_start_socket());
+
+  TRY_ASSIGN(launch::Program program, launch::Program::prepare(*wanted.spec.process));
+  TRY_ASSIGN(ContainerHooks hooks, ContainerHooks::prepare(wanted.spec));
+  const bool has_groups = !plan.get<isolation::CgroupLimits>().groups.empty();
+  if (has_groups)
+    TRY_ASSIGN(undo.cgroups(), isolation::CgroupSet::prepare(plan.get<isolation::CgroupLimits>()));
+
+  launch::ChildInput input;
+  launch::LaunchOptions launch_options;
+  launch_options.clone = clone_options_of(plan);
+  TRY_ASSIGN(launch::Joins joins, launch::joins_before_clone(wanted.spec, ::geteuid() == 0));
+  launch_options.clone.joins = std::move(joins.files);
+  input.joined = joins.types;
+  input.entered = joins.numbers;
+  launch_options.clone.cgroup = undo.cgroups().unified_directory();
+  launch_options.expected.id_maps = plan.get<isolation::UserNamespace>().is_new();
+  launch_options.expected.mounts =
+      wanted.root_maker != nullptr || !planned.parent_mounts.empty();
+  launch_options.expected.cgroups = has_groups;
+  launch_options.program = wanted.spec.process->args[0];
+  TRY_ASSIGN(const Fd proc, open_procfs());
+  input.program = &program;
+  input.uid = wanted.spec.process->user.uid;
+  input.wait_for_runtime_hooks = has_hooks_before_start(wanted.spec);
+  input.hooks = hooks.empty() ? nullptr : &hooks;
+  input.start_listener = start_socket ? start_socket.get() : -1;
+  input.proc = proc.get();
+  input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
+  input.dumpable_until_mapped = launch_options.expected.id_maps && ::geteuid() != 0;
+
+  Creation creation(wanted, planned, record, hooks, undo);
+  TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
+  launch::ChildGuard guard(init);
+  if (plan.has<isolation::CgroupLimits>() && has_groups)
+    TRY(isolation::CgroupLimits::verify_in_parent(plan.get<isolation::CgroupLimits>(), init.pid()));
+  if (plan.has<isolation::Seccomp>() && wanted.start_mode == StartMode::kStartAtOnce)
+    TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), init.pid()));
+
+  Fd terminal = creation.take_terminal();
+  if (terminal && console_receiver) {
+    TRY(send_descriptor(console_receiver.get(), terminal.get(), "/dev/ptmx"));
+    terminal.reset();
+  }
+  if (pidfd_receiver) TRY(send_descriptor(pidfd_receiver.get(), init.get(), "pidfd"));
+  TRY(write_pid_file(options.pid_file, init.pid()));
+  TRY(undo.directory().confirm_init());
+  guard.dismiss();
+
+  std::optional<ContainerDirectory> directory;
+  isolation::CgroupSet cgroups;
+  undo.release(directory, cgroups);
+  cgroups.close_membership();
+  return Container{std::move(*directory), record, std::move(init), std::move(cgroups),
+                   std::move(terminal), warnings_of(plan)};
+}
+
+}  // namespace
+
+Result<Bundle> load_bundle(const CreateOptions& options) {
+  Bundle bundle;
+  const std::string given = options.bundle.empty() ? "." : options.bundle;
+  char resolved[PATH_MAX];
+  if (::realpath(given.c_str(), resolved) == nullptr)
+    return std::unexpected(Error(SysError{"open the bundle", errno, given.c_str()}));
+  bundle.path = resolved;
+  const std::string config =
+      options.config.empty() ? bundle.path + "/config.json" : options.config;
+  TRY_ASSIGN(bundle.config_json, read_file_at(AT_FDCWD, config.c_str(), kMostConfigBytes));
+  auto spec = oci::decode_spec(bundle.config_json);
+  if (!spec) return std::unexpected(std::move(spec).error().within(config));
+  bundle.spec = std::move(*spec);
+  TRY_WITHIN(config, oci::validate(bundle.spec));
+  return bundle;
+}
+
+Result<Container> make_container(NewContainer wanted) {
+  TRY(check_id(wanted.options.id));
+  if (!wanted.spec.process)
+    return fail(ErrorKind::kInvalid, "/process: missing",
+                "a container that is to be started needs a process");
+  TRY_ASSIGN(ContainerDirectory directory,
+             ContainerDirectory::take(wanted.options.common.state_root, wanted.options.id));
+  Undo undo(std::move(directory));
+  TRY(offer_notify_socket(wanted.spec, undo.directory()));
+  TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
+  TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
+  const isolation::Request request = request_of(wanted);
+  TRY_ASSIGN(ContainerPlan plan, ContainerPlan::describe(request, host));
+  TRY_ASSIGN(isolation::ParentMountsPlan parent_mounts,
+             isolation::describe_parent_mounts(request, host));
+  for (const std::string& layer : wanted.removed_layers)
+    if (!plan.remove(layer))
+      return fail(ErrorKind::kUsage, "no layer is named " + layer);
+  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, undo);
+}
+
+}  // namespace bulkhead::runtime

@@ -1,0 +1,65 @@
+// Making containers: `create`, `run` and the engine share one way from a spec to a process.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "isolation/cgroup/parent.h"
+#include "launch/launch.h"
+#include "runtime/options.h"
+#include "runtime/record.h"
+
+namespace bulkhead::runtime {
+
+// How the engine hands over a root file system that only exists as a mount (an idmapped overlay).
+class RootMaker {
+ public:
+  virtual ~RootMaker() = default;
+  // Called once the container's user namespace has its maps; `user_namespace` is -1 when the
+  // container shares the host's. The detached mount becomes the root.
+  virtual Result<Fd> make_root(int user_namespace) = 0;
+};
+
+enum class StartMode {
+  kWaitForStart,  // `create`: the process waits on start.sock
+  kStartAtOnce,   // `run`: no socket, no second process
+};
+
+// What is asked for. `options.common.state_root` must be set.
+struct NewContainer {
+  const CreateOptions& options;
+  oci::Spec& spec;  // changed where the caller's environment asks for it (NOTIFY_SOCKET)
+  std::string_view config_json;  // kept beside the record for exec and delete
+  std::string bundle;       // absolute
+  StartMode start_mode = StartMode::kWaitForStart;
+  isolation::Defaults defaults;
+  RootMaker* root_maker = nullptr;
+  // Layers to leave out by name, to show what each stops. Empty in every production binary.
+  std::vector<std::string> removed_layers;
+};
+
+struct Container {
+  ContainerDirectory directory;
+  Record record;
+  PidFd init;
+  isolation::CgroupSet cgroups;
+  Fd terminal;  // the master side, when nobody else took it (no --console-socket)
+  // What the runtime specification wants warned about and not refused: unknown capabilities and
+  // system calls, defaults that the host cannot offer.
+  std::vector<std::string> warnings;
+};
+
+// On failure nothing of the container is left, and the id is free again.
+Result<Container> make_container(NewContainer wanted);
+
+// Reads, decodes and validates the bundle's configuration.
+struct Bundle {
+  std::string path;  // absolute
+  std::string config_json;
+  oci::Spec spec;
+};
+inline constexpr std::size_t kMostConfigBytes = 16 << 20;
+Result<Bundle> load_bundle(const CreateOptions& options);
+
+}  // namespace bulkhead::runtime
