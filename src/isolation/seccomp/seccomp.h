@@ -19,6 +19,7 @@
 
 #include "base/id.h"
 #include "isolation/layer.h"
+#include "isolation/seccomp/decisions.h"
 
 namespace bulkhead::isolation {
 
@@ -48,10 +49,13 @@ struct Seccomp {
     bool notifies = false;
     std::string listener_path;
     std::string listener_metadata;
-    // Names in the profile that no architecture of this build has: skipped, as the runtime
-    // specification says, and warned about by the caller.
+    // Names in the profile that this build does not know: skipped, as the runtime specification
+    // says; the caller warns. bulkhead refuses them in its own files.
     std::vector<std::string> unknown_names;
-    std::vector<Fact> facts;  // for explain
+    // For explain.
+    std::vector<std::string> foreign_architectures;  // listed, and without meaning on this kernel
+    std::vector<std::string> remarks;
+    seccomp::Decisions decisions;
   };
   static constexpr std::string_view kListenerPurpose = "seccomp";
 
