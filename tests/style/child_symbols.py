@@ -1,11 +1,11 @@
 """What the child half of a launch may call.
 
 Between clone and execve the child is the copy of a process that may have held any lock and any
-half-done allocation. So from the layers' apply and verify, from child_main and from the hooks' run_*
-functions, everything that is reachable inside the product may end only in functions of the C library
-that are listed here. Reachable is what the linker would keep: with one section for each function, a
-section reaches what its relocations name, addresses of functions and tables of them included. Virtual
-calls are covered by naming their targets as roots.
+half-done allocation. So from the layers' apply and verify, from child_main and from the hooks'
+run_* functions, everything that is reachable inside the product may end only in functions of the C
+library that are listed here. Reachable is what the linker would keep: with one section for each
+function, a section reaches what its relocations name, addresses of functions and tables of them
+included. Virtual calls are covered by naming their targets as roots.
 """
 
 import re

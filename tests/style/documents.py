@@ -1,6 +1,7 @@
 """Rules about the documents."""
 
 import re
+import subprocess
 
 from tools import ROOT, text, tracked
 
@@ -21,6 +22,13 @@ def links():
             elif fragment and file.suffix == ".md" and fragment not in anchors(file):
                 problems.append(f"{path}: {match[1]}: there is no such heading")
     return problems
+
+
+def layers():
+    """docs/layers.md is made from the headers; a header that changed must have changed it."""
+    check = subprocess.run([str(ROOT / "scripts" / "make_layers_document.py"), "--check"],
+                           check=False)
+    return [] if check.returncode == 0 else ["docs/layers.md is out of date: ./dev docs"]
 
 
 def anchors(file):
