@@ -1,0 +1,93 @@
+// The child's half: joining the groups, and reading back from the kernel that it is in them.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+#include "isolation/cgroup/cgroup.h"
+#include "sys/file.h"
+
+namespace bulkhead::isolation {
+namespace {
+
+// One hierarchy's line of /proc/PID/cgroup is a path at most; hosts have a dozen hierarchies.
+using ProcText = std::array<char, 16 * 1024>;
+
+// Whether `text` (of /proc/PID/cgroup) has the line "<number>:<entry>".
+bool has_entry(std::string_view text, std::string_view entry) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos && line.substr(colon + 1) == entry) return true;
+  }
+  return false;
+}
+
+// "<controllers>:/", without building the string.
+bool has_root_entry(std::string_view text, std::string_view controllers) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    line.remove_prefix(colon + 1);
+    if (line.size() == controllers.size() + 2 && line.starts_with(controllers) && line.ends_with(":/"))
+      return true;
+  }
+  return false;
+}
+
+SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text, CgroupLimits::View view) noexcept {
+  for (const CgroupGroup& group : plan.groups) {
+    const bool held = view == CgroupLimits::View::kOwnRoot
+                          ? has_root_entry(text, group.controllers)
+                          : has_entry(text, group.proc_entry) ||
+                                (group.may_stay && has_entry(text, group.stay_entry));
+    if (!held) return not_held("the process is not in its cgroup", group.directory.c_str());
+  }
+  return {};
+}
+
+}  // namespace
+
+SysResult<void> CgroupLimits::apply(const Plan& plan, ChildContext& child) noexcept {
+  if (plan.groups.empty()) return {};
+  const auto files = child.parent.wait_for_cgroups(child.parent.self);
+  if (!files) return std::unexpected(files.error());
+  std::size_t next = 0;
+  // Back to back: the first write after idle pays for the kernel's grace period, the others do not.
+  for (const CgroupGroup& group : plan.groups) {
+    if (group.version == CgroupVersion::kV2 && child.cloned_into_cgroup) continue;
+    if (next == files->size())
+      return sys_fail_with(EBADF, "no membership file from the parent", group.membership.c_str());
+    if (::write((*files)[next++], "0", 1) == 1) continue;
+    if (errno == EBADF && group.may_stay) continue;
+    return sys_fail("write", group.membership.c_str());
+  }
+  return {};
+}
+
+SysResult<void> CgroupLimits::verify(const Plan& plan, ChildContext& child) noexcept {
+  if (plan.groups.empty() || plan.view == View::kForeign) return {};
+  ProcText buffer;
+  const auto text = read_small_file_at(child.proc, "self/cgroup", buffer);
+  if (!text) return std::unexpected(text.error());
+  return check(plan, *text, plan.view);
+}
+
+SysResult<void> CgroupLimits::verify_in_parent(const Plan& plan, HostPid pid) noexcept {
+  if (plan.groups.empty()) return {};
+  std::array<char, 32> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/cgroup", pid.value());
+  ProcText buffer;
+  const auto text = read_small_file_at(AT_FDCWD, path.data(), buffer);
+  if (!text) return sys_fail_with(text.error().error, text.error().call, "/proc/PID/cgroup");
+  return check(plan, *text, View::kCallers);
+}
+
+}  // namespace bulkhead::isolation
