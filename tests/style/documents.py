@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import source_rules
 from tools import ROOT, text, tracked
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -11,6 +12,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 def links():
     problems = []
     for path in tracked("*.md"):
+        if source_rules.foreign(path):
+            continue
         prose = re.sub(r"```.*?```", "", text(path), flags=re.DOTALL)
         for match in LINK.finditer(prose):
             target, _, fragment = match[1].partition("#")

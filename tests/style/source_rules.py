@@ -35,7 +35,8 @@ ALLOWED = {
 # start path would pay for them.
 LIBRARIES = [
     (re.compile(r"<nlohmann/"), ("src/json/",), "JSON is read and written through json/"),
-    (re.compile(r"<(iostream|regex|locale|sstream|fstream)>"), ("src/cli/", "src/proof/", "tests/", "_test.cc", "_fuzz.cc"),
+    (re.compile(r"<(iostream|regex|locale|sstream|fstream)>"),
+     ("src/cli/bulkhead/", "src/proof/", "tests/", "_test.cc", "_fuzz.cc", "testing."),
      "it costs start time and memory; the start path does without"),
     (re.compile(r"<(archive|archive_entry|zlib|zstd|libdeflate|isa-l/.*)(\.h)?>"),
      ("src/storage/",), "archives are hostile: only storage/ unpacks them"),
@@ -46,7 +47,7 @@ LIBRARIES = [
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|(<[^>]+>))', re.MULTILINE)
 SOFT_LIMIT, HARD_LIMIT = 400, 500
-LINE_LIMIT = 100
+LINE_LIMIT = 110
 
 # Paths that exist on one machine only, and work that was put off.
 WORDS = re.compile(r"/work/|\.\./shared/|(?:^|[\s\"'`(])shared/|\bTODO\b|\bFIXME\b|\bissue #?\d+\b",
@@ -86,10 +87,15 @@ def libraries():
     return problems
 
 
+def foreign(path):
+    """Inputs of tests, partly written by others: as they are, whatever they look like."""
+    return path.parts[:2] == ("tests", "data") or "corpus" in path.parts or "crashes" in path.parts
+
+
 def length():
     problems = []
     for path in tracked("src/*", "tests/*", "cmake/*", "scripts/*", "dev", "test", "quickstart"):
-        if path.suffix in (".json", ".txt", ".dict", ".golden") or "corpus" in path.parts:
+        if path.suffix in (".json", ".txt", ".dict", ".golden") or foreign(path):
             continue
         try:
             count = len(text(path).splitlines())
@@ -105,7 +111,7 @@ def length():
 def whitespace():
     problems = []
     for path in tracked():
-        if "corpus" in path.parts or "crashes" in path.parts:
+        if foreign(path):
             continue
         try:
             content = text(path)
@@ -128,7 +134,7 @@ def whitespace():
 def words():
     problems = []
     for path in tracked():
-        if path.parts[:2] == ("tests", "style") or path.name == "LICENSE":
+        if path.parts[:2] == ("tests", "style") or path.name == "LICENSE" or foreign(path):
             continue
         try:
             content = text(path)
