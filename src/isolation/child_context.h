@@ -1,11 +1,13 @@
 // What the child half of a launch hands from layer to layer.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "oci/spec.h"
 #include "sys/error.h"
 
 namespace bulkhead::isolation {
@@ -34,12 +36,22 @@ struct ChildContext {
   int proc = -1;
   // O_PATH directory of the container's root, set by the rootfs layer.
   int root = -1;
+  // Roots of the file systems that the mounts layer itself made fresh at /proc, /sys, /dev and
+  // /dev/pts, O_PATH; -1 where the specification has none such. Reached by descriptor, so that no
+  // rename in a shared image can lead a mask or a device elsewhere.
+  int fresh_proc = -1;
+  int fresh_sys = -1;
+  int fresh_dev = -1;
+  int fresh_devpts = -1;
   // The terminal's slave side once the console layer has opened it, else -1.
   int console = -1;
   // CLONE_NEW* bits of the namespaces that launch/ has joined already (exec, or a new user namespace
   // beside joined ones, which can only be entered with the host's privileges): their layers have
   // nothing left to enter, but still verify.
   std::uint64_t joined = 0;
+  // By oci::NamespaceType: the number of the namespace that a layer entered by a path, as its
+  // descriptor said; 0 for the others. verify compares it with /proc/self/ns.
+  std::array<std::uint64_t, oci::kNamespaceTypeCount> entered{};
   // The process was cloned straight into its cgroup v2 group (CLONE_INTO_CGROUP).
   bool cloned_into_cgroup = false;
   // Descriptors of launch/ itself (handshake, start signal) that must live until execve; all are

@@ -2,9 +2,13 @@
 // is a pure function. Tests fill it by hand.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "base/result.h"
+#include "oci/spec.h"
 
 namespace bulkhead::isolation {
 
@@ -12,6 +16,7 @@ namespace bulkhead::isolation {
 struct CgroupHierarchy {
   std::vector<std::string> controllers;  // v1: {"cpu","cpuacct"} or {"name=systemd"}; v2: what cgroup.controllers of the root lists
   std::string mount_point;               // "/sys/fs/cgroup/cpu"
+  std::string mount_root = "/";          // which group of the hierarchy is mounted there
   std::string own_path;                  // this process's group in it ("/" or "/user.slice/..."), relative to the mount's root
   bool v2 = false;
 };
@@ -22,7 +27,12 @@ struct HostFacts {
   std::uint32_t egid = 0;
   std::uint64_t effective_capabilities = 0;  // bit n: capability number n
   std::uint64_t bounding_capabilities = 0;
-  bool in_initial_user_namespace = true;     // /proc/self/uid_map is "0 0 4294967295"
+  bool in_initial_user_namespace = true;     // by the number that the kernel gives that namespace
+  bool setgroups_denied = false;             // /proc/self/setgroups of an outer user namespace
+  std::int32_t session_keyring = 0;          // serial number; 0: a kernel without keyrings
+  // The namespaces that this process is in, by their numbers in /proc/self/ns; 0: no such namespace
+  // in this kernel. By oci::NamespaceType.
+  std::array<std::uint64_t, oci::kNamespaceTypeCount> namespaces{};
 
   // The kernel.
   int kernel_major = 0;
@@ -39,6 +49,12 @@ struct HostFacts {
   bool has_capability(int number) const { return (effective_capabilities >> number & 1U) != 0; }
   // Root in the initial user namespace with CAP_SYS_ADMIN.
   bool privileged() const { return in_initial_user_namespace && has_capability(21); }
+  std::uint64_t namespace_number(oci::NamespaceType type) const {
+    return namespaces[static_cast<std::size_t>(type)];
+  }
 };
+
+// Everything above but `cgroups` (isolation/cgroup/discover.h): about 25 system calls.
+Result<HostFacts> gather_host_facts();
 
 }  // namespace bulkhead::isolation

@@ -1,0 +1,125 @@
+#include "isolation/host_facts.h"
+
+#include <linux/keyctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+#include "base/text.h"
+#include "isolation/namespace.h"
+#include "sys/fd.h"
+#include "sys/file.h"
+
+namespace bulkhead::isolation {
+namespace {
+
+// lsm_list_modules(2), Linux 6.8.
+constexpr long kListModules = 461;
+constexpr std::uint64_t kSelinuxModule = 101;
+constexpr std::uint64_t kApparmorModule = 104;
+
+// The initial user namespace has had this number since namespaces have numbers (3.8).
+constexpr std::uint64_t kInitialUserNamespace = 0xEFFFFFFD;
+
+// "CapEff:\t000001ffffffffff" in /proc/self/status.
+std::uint64_t hexadecimal_field(std::string_view status, std::string_view name) {
+  const std::size_t at = status.find(name);
+  if (at == std::string_view::npos) return 0;
+  std::string_view rest = status.substr(at + name.size());
+  return parse_number<std::uint64_t>(trim(next_field(rest, '\n')), 16).value_or(0);
+}
+
+Result<void> read_status(int proc, HostFacts& facts) {
+  // From the kernel's own view rather than capget(2): one read gives all sets.
+  std::array<char, 8192> buffer;
+  TRY_ASSIGN(const std::string_view status, read_small_file_at(proc, "self/status", buffer));
+  facts.effective_capabilities = hexadecimal_field(status, "\nCapEff:");
+  facts.bounding_capabilities = hexadecimal_field(status, "\nCapBnd:");
+  return {};
+}
+
+int last_capability() {
+  // Newer kernels may have more; none has fewer than 38 (Linux 5.8 added two to these).
+  int last = 40;
+  while (last > 0 && ::prctl(PR_CAPBSET_READ, last, 0, 0, 0) < 0) --last;
+  while (last < 63 && ::prctl(PR_CAPBSET_READ, last + 1, 0, 0, 0) >= 0) ++last;
+  return last;
+}
+
+void read_version(HostFacts& facts) {
+  struct utsname name {};
+  if (::uname(&name) != 0) return;
+  std::string_view release = name.release;  // "6.1.0-18-amd64"
+  facts.kernel_major = parse_number<int>(next_field(release, '.')).value_or(0);
+  const std::size_t digits = release.find_first_not_of("0123456789");
+  facts.kernel_minor = parse_number<int>(release.substr(0, digits)).value_or(0);
+}
+
+void read_security_modules(int proc, HostFacts& facts) {
+  std::array<std::uint64_t, 32> modules;
+  std::uint32_t size = sizeof modules;
+  const long count = ::syscall(kListModules, modules.data(), &size, 0U);
+  if (count >= 0) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count) && i < modules.size(); ++i) {
+      facts.apparmor = facts.apparmor || modules[i] == kApparmorModule;
+      facts.selinux = facts.selinux || modules[i] == kSelinuxModule;
+    }
+    return;
+  }
+  // Before 6.8: AppArmor says so itself; SELinux has its file system only when it is enabled.
+  std::array<char, 16> flag;
+  const auto enabled =
+      read_small_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", flag);
+  facts.apparmor = enabled && enabled->starts_with('Y');
+  std::array<char, 8192> file_systems;
+  const auto known = read_small_file_at(proc, "filesystems", file_systems);
+  facts.selinux = known && known->find("\tselinuxfs\n") != std::string_view::npos;
+}
+
+int landlock_abi() {
+  constexpr unsigned kCreateRulesetVersion = 1;
+  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0UL, kCreateRulesetVersion);
+  return abi < 0 ? 0 : static_cast<int>(abi);
+}
+
+}  // namespace
+
+Result<HostFacts> gather_host_facts() {
+  HostFacts facts;
+  TRY_ASSIGN(const Fd proc, open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY));
+  facts.euid = ::geteuid();
+  facts.egid = ::getegid();
+  TRY(read_status(proc.get(), facts));
+  for (std::size_t i = 0; i < facts.namespaces.size(); ++i) {
+    const auto number = own_namespace_number(proc.get(), static_cast<oci::NamespaceType>(i));
+    if (number) {
+      facts.namespaces[i] = *number;
+    } else if (number.error().error != ENOENT) {
+      return std::unexpected(Error(number.error()));
+    }
+  }
+  facts.user_namespace = facts.namespace_number(oci::NamespaceType::kUser) != 0;
+  facts.cgroup_namespace = facts.namespace_number(oci::NamespaceType::kCgroup) != 0;
+  facts.time_namespace = facts.namespace_number(oci::NamespaceType::kTime) != 0;
+  facts.in_initial_user_namespace =
+      !facts.user_namespace ||
+      facts.namespace_number(oci::NamespaceType::kUser) == kInitialUserNamespace;
+  if (!facts.in_initial_user_namespace) {
+    std::array<char, 16> policy;
+    const auto text = read_small_file_at(proc.get(), "self/setgroups", policy);
+    facts.setgroups_denied = text && text->starts_with("deny");
+  }
+  read_version(facts);
+  facts.last_capability = last_capability();
+  facts.landlock_abi = landlock_abi();
+  read_security_modules(proc.get(), facts);
+  const long keyring = ::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+  if (keyring > 0) facts.session_keyring = static_cast<std::int32_t>(keyring);
+  return facts;
+}
+
+}  // namespace bulkhead::isolation

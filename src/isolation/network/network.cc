@@ -1,0 +1,70 @@
+#include "isolation/network/network.h"
+
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "base/text.h"
+#include "sys/fd.h"
+
+namespace bulkhead::isolation {
+namespace {
+
+// Interface ioctls work on a socket of any family; this one exists in every kernel.
+SysResult<Fd> any_socket() noexcept {
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return sys_fail("socket");
+  return Fd(fd);
+}
+
+struct ifreq loopback() noexcept {
+  struct ifreq request {};
+  std::memcpy(request.ifr_name, "lo", 3);
+  return request;
+}
+
+}  // namespace
+
+Result<NetworkNamespace::Plan> NetworkNamespace::describe(const Request& request,
+                                                          const HostFacts& host) {
+  if (!request.spec.linux_.net_devices.empty())
+    return fail(ErrorKind::kUnsupported,
+                "/linux/netDevices/" + request.spec.linux_.net_devices.begin()->first +
+                    ": moving network devices is not supported",
+                "move the device into the namespace beforehand, and give the namespace by its path");
+  return plan_namespace(oci::NamespaceType::kNetwork, request, host);
+}
+
+Explanation NetworkNamespace::explain(const Plan& plan) {
+  Explanation explanation =
+      explain_namespace(plan, "the container uses the host's interfaces, ports and abstract sockets");
+  if (plan.wish == NamespaceWish::kNew)
+    explanation.facts.push_back({"loopback", "up", "the only interface of a new namespace"});
+  return explanation;
+}
+
+SysResult<void> NetworkNamespace::apply(const Plan& plan, ChildContext& child) noexcept {
+  TRY(enter_namespace(plan, child));
+  if (plan.wish != NamespaceWish::kNew) return {};
+  TRY_ASSIGN(const Fd socket, any_socket());
+  struct ifreq request = loopback();
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0)
+    return sys_fail("ioctl(SIOCSIFFLAGS)", "lo");
+  return {};
+}
+
+SysResult<void> NetworkNamespace::verify(const Plan& plan, ChildContext& child) noexcept {
+  TRY(verify_namespace(plan, child));
+  if (plan.wish != NamespaceWish::kNew) return {};
+  TRY_ASSIGN(const Fd socket, any_socket());
+  struct ifreq request = loopback();
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0)
+    return sys_fail("ioctl(SIOCGIFFLAGS)", "lo");
+  if ((request.ifr_flags & IFF_UP) == 0) return not_held("the loopback interface is down", "lo");
+  return {};
+}
+
+}  // namespace bulkhead::isolation

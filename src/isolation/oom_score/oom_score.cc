@@ -1,0 +1,74 @@
+#include "isolation/oom_score/oom_score.h"
+
+#include <array>
+
+#include "base/text.h"
+#include "isolation/namespace.h"
+#include "sys/file.h"
+
+namespace bulkhead::isolation {
+namespace {
+
+constexpr const char* kOwnFile = "self/oom_score_adj";
+constexpr const char* kRefused =
+    "write (a score below the one inherited needs CAP_SYS_RESOURCE on the host)";
+
+SysResult<void> write_score(int directory, const char* path, const OomScore::Plan& plan) noexcept {
+  const auto written = write_file_at(directory, path, plan.text);
+  if (written) return {};
+  const SysError& error = written.error();
+  // The path may be on the stack; the plan's text outlives the error.
+  const char* call = error.error == EACCES || error.error == EPERM ? kRefused : error.call;
+  return sys_fail_with(error.error, call, plan.text.c_str());
+}
+
+}  // namespace
+
+Result<OomScore::Plan> OomScore::describe(const Request& request, const HostFacts& host) {
+  Plan plan;
+  if (!request.spec.process || !request.spec.process->oom_score_adj) return plan;
+  plan.adjustment = *request.spec.process->oom_score_adj;
+  if (plan.adjustment < -1000 || plan.adjustment > 1000)
+    return fail(ErrorKind::kInvalid,
+                "/process/oomScoreAdj: " + std::to_string(plan.adjustment) +
+                    " is not between -1000 and 1000");
+  plan.enabled = true;
+  plan.text = std::to_string(plan.adjustment);
+  plan.written_by_parent =
+      lists_namespace(request, oci::NamespaceType::kUser) && host.privileged();
+  return plan;
+}
+
+Explanation OomScore::explain(const Plan& plan) {
+  Explanation explanation;
+  if (!plan.enabled) {
+    explanation.standing = Standing::kNotApplicable;
+    explanation.reason = "not asked for: the runtime's own score is inherited";
+    return explanation;
+  }
+  explanation.facts.push_back({"oom_score_adj", plan.text, ""});
+  return explanation;
+}
+
+SysResult<void> OomScore::from_parent(const Plan& plan, HostPid child) noexcept {
+  if (!plan.enabled || !plan.written_by_parent) return {};
+  const std::string path = "/proc/" + std::to_string(child.value()) + "/oom_score_adj";
+  return write_score(AT_FDCWD, path.c_str(), plan);
+}
+
+SysResult<void> OomScore::apply(const Plan& plan, ChildContext& child) noexcept {
+  if (!plan.enabled || plan.written_by_parent) return {};
+  return write_score(child.proc, kOwnFile, plan);
+}
+
+SysResult<void> OomScore::verify(const Plan& plan, ChildContext& child) noexcept {
+  if (!plan.enabled) return {};
+  std::array<char, 32> buffer;
+  TRY_ASSIGN(const std::string_view text, read_small_file_at(child.proc, kOwnFile, buffer));
+  std::string_view rest = text;
+  if (parse_number<int>(next_field(rest, '\n')) != plan.adjustment)
+    return not_held("the score is another", plan.text.c_str());
+  return {};
+}
+
+}  // namespace bulkhead::isolation

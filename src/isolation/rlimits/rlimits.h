@@ -1,0 +1,53 @@
+// resource limits of the process: open files, address space, processes of the user, and the like.
+//
+// Stops:    one process taking more of a resource than it was given; RLIMIT_NPROC counts the user's
+//           processes everywhere, so that users in different user namespaces should not share ids.
+// Does not: limit the container as a whole; that is the cgroup's part.
+// Kernel:   prlimit(2), Linux 2.6.36.
+// Order:    late, so that small limits do not hinder the set-up; before the identity, because only
+//           CAP_SYS_RESOURCE raises a hard limit. In a user namespace that capability does not
+//           count: there the parent raises the hard limits beforehand (from_parent).
+#pragma once
+
+#include <sys/resource.h>
+
+#include "base/id.h"
+#include "isolation/layer.h"
+
+namespace bulkhead::isolation {
+
+struct UserNamespace;
+struct CgroupLimits;
+struct RootSwitch;
+
+struct Rlimits {
+  static constexpr std::string_view kName = "resource limits";
+  static constexpr Card kCard{
+      .stops = "one process taking more files, memory, processes or time than it was given",
+      .does_not_stop = "many processes together; that is for the cgroup",
+      .kernel = "prlimit(2), Linux 2.6.36",
+      .order = "after the set-up, which needs its own files; before the identity is given up",
+  };
+  using After = LayerList<UserNamespace, RootSwitch>;
+
+  struct Limit {
+    int resource = 0;        // RLIMIT_*
+    const char* name = "";   // static
+    struct rlimit64 value {};
+  };
+  struct Plan {
+    std::vector<Limit> limits;
+    // The process is in a user namespace, where it may not raise a hard limit, and the parent may.
+    bool raised_by_parent = false;
+  };
+
+  static Result<Plan> describe(const Request& request, const HostFacts& host);
+  static Explanation explain(const Plan& plan);
+  // In the parent, after clone and before any of the child's waits is answered: lifts hard limits
+  // that are lower than the plan's; soft limits stay as they are until apply.
+  static SysResult<void> from_parent(const Plan& plan, HostPid child) noexcept;
+  static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
+  static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
+};
+
+}  // namespace bulkhead::isolation
