@@ -1,0 +1,108 @@
+#include "cli/unpack/confinement.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "isolation/capabilities/capabilities.h"
+#include "isolation/no_new_privileges/no_new_privileges.h"
+#include "isolation/seccomp/seccomp.h"
+#include "sys/file.h"
+
+namespace bulkhead::cli {
+namespace {
+
+using storage::WorkerKind;
+
+// What a process needs that only computes between two pipes.
+const std::vector<std::string> kComputing = {
+    "read", "write", "brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex",
+    "exit", "exit_group", "rt_sigreturn", "close", "getrandom", "clock_gettime", "gettimeofday",
+};
+// What the extractor does beside that: always beneath its own root, by descriptor.
+const std::vector<std::string> kWritingFiles = {
+    "openat", "openat2", "newfstatat", "fstat", "lseek", "ftruncate", "mkdirat", "mknodat",
+    "symlinkat", "linkat", "unlinkat", "renameat2", "fchown", "fchownat", "fchmod", "fchmodat",
+    "fsetxattr", "utimensat", "getdents64", "fcntl",
+};
+// chown, chmod and setuid bits of files that belong to others; reading through modes; file
+// capabilities. No CAP_MKNOD, no CAP_SYS_ADMIN.
+const std::vector<std::string> kOwningFiles = {
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETFCAP",
+};
+
+constexpr rlim_t kMostMemory = rlim_t{1} << 30;
+
+oci::Spec worker_spec(WorkerKind kind) {
+  oci::Spec spec;
+  oci::Process process;
+  process.no_new_privileges = true;
+  process.capabilities.emplace();
+  oci::Seccomp seccomp;
+  seccomp.default_action = "SCMP_ACT_KILL_PROCESS";
+  oci::SeccompRule allowed;
+  allowed.action = "SCMP_ACT_ALLOW";
+  allowed.names = kComputing;
+  if (kind == WorkerKind::kExtractor) {
+    allowed.names.insert(allowed.names.end(), kWritingFiles.begin(), kWritingFiles.end());
+    process.capabilities->bounding = kOwningFiles;
+    process.capabilities->permitted = kOwningFiles;
+    process.capabilities->effective = kOwningFiles;
+  }
+  seccomp.syscalls.push_back(std::move(allowed));
+  spec.process = std::move(process);
+  spec.linux_.seccomp = std::move(seccomp);
+  return spec;
+}
+
+template <class Layer>
+Result<void> enter_layer(const isolation::Request& request, const isolation::HostFacts& host,
+                         isolation::ChildContext& child) {
+  auto plan = Layer::describe(request, host);
+  if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
+  if (const auto applied = Layer::apply(*plan, child); !applied)
+    return std::unexpected(Error(applied.error()).within(Layer::kName));
+  return {};
+}
+
+Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
+  struct rlimit now {};
+  if (::getrlimit(resource, &now) != 0) return std::unexpected(Error(SysError{"getrlimit", errno, name}));
+  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
+  if (::setrlimit(resource, &now) != 0) return std::unexpected(Error(SysError{"setrlimit", errno, name}));
+  return {};
+}
+
+Result<void> leave_the_host(WorkerKind kind) {
+  // No interface, no message queue, and no mount of the host's that could still change under us.
+  if (::unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS) != 0)
+    return std::unexpected(Error(SysError{"unshare", errno}));
+  if (kind == WorkerKind::kExtractor && ::chroot(".") != 0)
+    return std::unexpected(Error(SysError{"chroot", errno}));
+  if (::setgroups(0, nullptr) != 0) return std::unexpected(Error(SysError{"setgroups", errno}));
+  TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
+  TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  // 64 levels of removal and a few files.
+  return limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 64);
+}
+
+}  // namespace
+
+Result<void> LayeredConfinement::enter(WorkerKind kind) {
+  const oci::Spec spec = worker_spec(kind);
+  const isolation::Request request{.spec = spec, .container_id = "unpack", .bundle = "/"};
+  isolation::ChildContext child;
+  Fd proc(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  child.proc = proc.get();
+  TRY(leave_the_host(kind));
+  TRY(enter_layer<isolation::Capabilities>(request, host_, child));
+  TRY(enter_layer<isolation::NoNewPrivileges>(request, host_, child));
+  proc.reset();
+  child.proc = -1;
+  return enter_layer<isolation::Seccomp>(request, host_, child);
+}
+
+}  // namespace bulkhead::cli

@@ -1,0 +1,86 @@
+#include "storage/unpack/worker_report.h"
+
+#include "base/text.h"
+
+namespace bulkhead::storage {
+namespace {
+
+// Each record: a letter, its text, NUL. Neither paths nor messages contain one.
+constexpr char kOpaque = 'O';
+constexpr char kNumbers = 'N';
+constexpr char kMessage = 'E';
+constexpr char kHint = 'H';
+constexpr std::size_t kMostText = 4096;
+
+void append(std::string& out, char letter, std::string_view text) {
+  out += letter;
+  for (const char c : text) out += c == '\0' ? ' ' : c;
+  out += '\0';
+}
+
+// What a worker wrote must not steer a terminal.
+std::string made_printable(std::string_view text) {
+  std::string out;
+  for (const char c : text.substr(0, kMostText))
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
+  return out;
+}
+
+}  // namespace
+
+std::string encode_report(const ExtractReport& report) {
+  std::string out;
+  for (const std::string& path : report.opaque_directories) append(out, kOpaque, path);
+  append(out, kNumbers, std::to_string(report.entries) + " " + std::to_string(report.bytes) + " " +
+                            std::to_string(report.skipped_devices));
+  return out;
+}
+
+std::string encode_failure(const Error& error) {
+  std::string out;
+  if (!error.hint().empty()) append(out, kHint, error.hint());
+  append(out, kMessage, error.message());
+  return out;
+}
+
+Result<ExtractReport> decode_report(std::string_view text) {
+  const auto malformed = [] {
+    return fail(ErrorKind::kInvalid, "an unpacking process said something that it cannot mean",
+                "the layer is damaged or hostile");
+  };
+  ExtractReport report;
+  std::string hint;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\0');
+    if (end == std::string_view::npos || end == 0) return malformed();
+    std::string_view value = text.substr(1, end - 1);
+    const char letter = text.front();
+    text.remove_prefix(end + 1);
+    switch (letter) {
+      case kOpaque:
+        if (value.size() > kMostText) return malformed();
+        report.opaque_directories.emplace_back(value);
+        break;
+      case kNumbers: {
+        const auto entries = parse_number<std::uint64_t>(next_field(value, ' '));
+        const auto bytes = parse_number<std::uint64_t>(next_field(value, ' '));
+        const auto devices = parse_number<std::uint64_t>(value);
+        if (!entries || !bytes || !devices) return malformed();
+        report.entries = *entries;
+        report.bytes = *bytes;
+        report.skipped_devices = *devices;
+        break;
+      }
+      case kHint:
+        hint = made_printable(value);
+        break;
+      case kMessage:
+        return fail(ErrorKind::kInvalid, made_printable(value), hint);
+      default:
+        return malformed();
+    }
+  }
+  return report;
+}
+
+}  // namespace bulkhead::storage
