@@ -183,11 +183,11 @@ void read_value(Decoding& decoding, const json::Value& value, const json::Place&
   if (value.type() != json::Type::kArray) {
     return decoding.fail_type(place, json::type_name(json::Type::kArray), value);
   }
+  const auto items = value.items();
   out.clear();
-  out.reserve(value.items().size());
-  for (const json::Value& item : value.items()) {
-    if (decoding.failed()) return;
-    read_value(decoding, item, json::Place(place, out.size()), out.emplace_back());
+  out.resize(items.size());
+  for (std::size_t i = 0; i < items.size() && !decoding.failed(); ++i) {
+    read_value(decoding, items[i], json::Place(place, i), out[i]);
   }
 }
 

@@ -1,6 +1,6 @@
 // The runtime-spec's config.json (1.0 to 1.3, Linux) as value types. Names follow the specification
-// in snake_case. An absent optional object is std::nullopt, an absent list is empty; where absent and
-// empty mean different things, the list itself is optional.
+// in snake_case. An absent optional object is std::nullopt, an absent list is empty; where absent
+// and empty mean different things, the list itself is optional.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,7 @@ struct Scheduler {
   std::string policy;  // "SCHED_BATCH"
   std::optional<std::int32_t> nice;
   std::optional<std::int32_t> priority;
-  std::vector<std::string> flags;  // "SCHED_FLAG_RESET_ON_FORK"
+  std::vector<std::string> flags;         // "SCHED_FLAG_RESET_ON_FORK"
   std::optional<std::uint64_t> runtime;   // nanoseconds
   std::optional<std::uint64_t> deadline;  // nanoseconds
   std::optional<std::uint64_t> period;    // nanoseconds
@@ -210,7 +210,7 @@ struct BlockIoLimits {
 };
 
 struct HugepageLimit {
-  std::string page_size;  // "2MB"
+  std::string page_size;    // "2MB"
   std::uint64_t limit = 0;  // bytes
 };
 
