@@ -47,12 +47,12 @@ struct ContainerSequence {
   using BuildRoot       = LayerList<Rootfs, EarlyMounts, CgroupLimits, LateMounts, CgroupNamespace,
                                     Devices, Console, MaskedPaths>;
   // createRuntime and createContainer hooks run here.
-  using LeaveHost       = LayerList<RootSwitch, Sysctls>;
+  using LeaveHost       = LayerList<RootSwitch, Sysctls, WorkingDirectory>;
   using GiveUpPower     = LayerList<SessionKeyring, OomScore, Rlimits, Scheduling,
-                                    PersonalityLayer, LsmLabel, Identity, Capabilities,
-                                    NoNewPrivileges>;
+                                    PersonalityLayer, LsmLabel, WorkingDirectory, Identity,
+                                    Capabilities, NoNewPrivileges>;
   // Everything above is verified here.
-  using CloseDoors      = LayerList<Descriptors, WorkingDirectory>;
+  using CloseDoors      = LayerList<Descriptors>;
   // The start signal, then the startContainer hooks.
   using LastActs        = LayerList<Landlock, Seccomp>;
   // execve.
@@ -62,7 +62,7 @@ struct ContainerSequence {
 struct ExecSequence {
   using EnterNamespaces = LayerList<UserNamespace>;
   using BuildRoot       = LayerList<Console>;
-  using LeaveHost       = LayerList<>;
+  using LeaveHost       = LayerList<WorkingDirectory>;
   using GiveUpPower     = ContainerSequence::GiveUpPower;
   using CloseDoors      = ContainerSequence::CloseDoors;
   using LastActs        = ContainerSequence::LastActs;

@@ -170,8 +170,6 @@ template <class Sequence>
   Stage<typename Sequence::GiveUpPower>::verify(plan, context, parent);
 
   Stage<typename Sequence::CloseDoors>::apply(plan, context, parent);
-  context.proc = -1;
-  context.root = -1;
   Stage<typename Sequence::CloseDoors>::verify(plan, context, parent);
 
   const auto program = input.program->locate();
