@@ -49,8 +49,8 @@ struct ContainerSequence {
   // createRuntime and createContainer hooks run here.
   using LeaveHost       = LayerList<RootSwitch, Sysctls, WorkingDirectory>;
   using GiveUpPower     = LayerList<SessionKeyring, OomScore, Rlimits, Scheduling,
-                                    PersonalityLayer, LsmLabel, WorkingDirectory, Identity,
-                                    Capabilities, NoNewPrivileges>;
+                                    PersonalityLayer, LsmLabel, Identity, Capabilities,
+                                    NoNewPrivileges>;
   // Everything above is verified here.
   using CloseDoors      = LayerList<Descriptors>;
   // The start signal, then the startContainer hooks.
