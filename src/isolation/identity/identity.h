@@ -35,7 +35,7 @@ struct Identity {
       .order = "after all that needs root's ids; before the capabilities, kept by PR_SET_KEEPCAPS",
   };
   using After = LayerList<UserNamespace, RootSwitch, Sysctls, SessionKeyring, OomScore, Rlimits,
-                          Scheduling, LsmLabel>;
+                          Scheduling, LsmLabel, WorkingDirectory>;
 
   struct Plan {
     uid_t uid = 0;  // as the container sees them

@@ -24,7 +24,7 @@ struct WorkingDirectory {
       .kernel = "openat2(RESOLVE_NO_MAGICLINKS), Linux 5.6; getcwd(2)",
       .order = "after the root is switched; before the identity, for a missing directory is made by root",
   };
-  using After = LayerList<RootSwitch>;
+  using After = LayerList<RootSwitch>;  // Identity's list names this layer
 
   struct Plan {
     std::string path;  // absolute, in the container; empty: there is no process
