@@ -47,7 +47,7 @@ struct ContainerSequence {
   using BuildRoot       = LayerList<Rootfs, EarlyMounts, CgroupLimits, LateMounts, CgroupNamespace,
                                     Devices, Console, MaskedPaths>;
   // createRuntime and createContainer hooks run here.
-  using LeaveHost       = LayerList<RootSwitch, Sysctls, WorkingDirectory>;
+  using LeaveHost       = LayerList<RootSwitch, Sysctls>;
   using GiveUpPower     = LayerList<SessionKeyring, OomScore, Rlimits, Scheduling,
                                     PersonalityLayer, LsmLabel, Identity, Capabilities,
                                     NoNewPrivileges>;
@@ -62,7 +62,7 @@ struct ContainerSequence {
 struct ExecSequence {
   using EnterNamespaces = LayerList<UserNamespace>;
   using BuildRoot       = LayerList<Console>;
-  using LeaveHost       = LayerList<WorkingDirectory>;
+  using LeaveHost       = LayerList<>;
   using GiveUpPower     = ContainerSequence::GiveUpPower;
   using CloseDoors      = ContainerSequence::CloseDoors;
   using LastActs        = ContainerSequence::LastActs;

@@ -55,6 +55,10 @@ class Undo {
   isolation::CgroupSet cgroups_;
 };
 
+bool is_new(const isolation::NamespacePlan& plan) {
+  return plan.wish == isolation::NamespaceWish::kNew;
+}
+
 struct Planned {
   ContainerPlan layers;
   isolation::ParentMountsPlan parent_mounts;
@@ -83,7 +87,7 @@ class Creation final : public launch::ParentTasks {
 
   Result<std::vector<Fd>> make_mounts(const PidFd& child) override {
     Fd user_namespace;
-    if (plan_.get<isolation::UserNamespace>().is_new()) {
+    if (is_new(plan_.get<isolation::UserNamespace>())) {
       const std::string path = "/proc/" + std::to_string(child.pid().value()) + "/ns/user";
       TRY_ASSIGN(user_namespace, open_at(AT_FDCWD, path.c_str(), O_RDONLY));
     }
@@ -119,12 +123,10 @@ class Creation final : public launch::ParentTasks {
   }
 
   Result<void> descriptor(std::string_view purpose, Fd fd) override {
-    if (purpose == isolation::Seccomp::kListenerPurpose) {
-      const auto& seccomp = plan_.get<isolation::Seccomp>();
-      return isolation::hand_over_listener(seccomp.listener_path, seccomp.listener_metadata,
+    if (purpose == isolation::Seccomp::kListenerPurpose)
+      return isolation::hand_over_listener(plan_.get<isolation::Seccomp>(),
                                            state_of(record_, oci::Status::kRunning, pid_),
                                            std::move(fd));
-    }
     terminal_ = std::move(fd);
     return {};
   }
@@ -172,15 +174,15 @@ Record record_of(const NewContainer& wanted, const ContainerPlan& plan) {
   record.annotations = wanted.spec.annotations;
   record.cgroup_directories = isolation::cgroup_record(plan.get<isolation::CgroupLimits>());
   record.cgroup_driver = wanted.options.common.cgroup_driver;
-  record.own_pid_namespace = plan.get<isolation::PidNamespace>().is_new();
+  record.own_pid_namespace = is_new(plan.get<isolation::PidNamespace>());
   record.has_poststop_hooks = wanted.spec.hooks && !wanted.spec.hooks->poststop.empty();
   return record;
 }
 
 launch::CloneOptions clone_options_of(const ContainerPlan& plan) {
   launch::CloneOptions clone;
-  if (plan.get<isolation::UserNamespace>().is_new()) clone.flags |= CLONE_NEWUSER;
-  if (plan.get<isolation::PidNamespace>().is_new()) clone.flags |= CLONE_NEWPID;
+  if (is_new(plan.get<isolation::UserNamespace>())) clone.flags |= CLONE_NEWUSER;
+  if (is_new(plan.get<isolation::PidNamespace>())) clone.flags |= CLONE_NEWPID;
   return clone;
 }
 
@@ -198,20 +200,24 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, 
   TRY(undo.directory().write_record(record));
 
   Fd console_receiver;
-  if (!options.console_socket.empty())
+  if (!options.console_socket.empty()) {
     TRY_ASSIGN(console_receiver, connect_to_receiver(options.console_socket));
+  }
   Fd pidfd_receiver;
-  if (!options.pidfd_socket.empty())
+  if (!options.pidfd_socket.empty()) {
     TRY_ASSIGN(pidfd_receiver, connect_to_receiver(options.pidfd_socket));
+  }
   Fd start_socket;
-  if (wanted.start_mode == StartMode::kWaitForStart)
+  if (wanted.start_mode == StartMode::kWaitForStart) {
     TRY_ASSIGN(start_socket, undo.directory().bind_start_socket());
+  }
 
   TRY_ASSIGN(launch::Program program, launch::Program::prepare(*wanted.spec.process));
   TRY_ASSIGN(ContainerHooks hooks, ContainerHooks::prepare(wanted.spec));
   const bool has_groups = !plan.get<isolation::CgroupLimits>().groups.empty();
-  if (has_groups)
+  if (has_groups) {
     TRY_ASSIGN(undo.cgroups(), isolation::CgroupSet::prepare(plan.get<isolation::CgroupLimits>()));
+  }
 
   launch::ChildInput input;
   launch::LaunchOptions launch_options;
@@ -221,7 +227,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, 
   input.joined = joins.types;
   input.entered = joins.numbers;
   launch_options.clone.cgroup = undo.cgroups().unified_directory();
-  launch_options.expected.id_maps = plan.get<isolation::UserNamespace>().is_new();
+  launch_options.expected.id_maps = is_new(plan.get<isolation::UserNamespace>());
   launch_options.expected.mounts =
       wanted.root_maker != nullptr || !planned.parent_mounts.empty();
   launch_options.expected.cgroups = has_groups;
@@ -279,6 +285,25 @@ Result<Bundle> load_bundle(const CreateOptions& options) {
   bundle.spec = std::move(*spec);
   TRY_WITHIN(config, oci::validate(bundle.spec));
   return bundle;
+}
+
+Result<std::vector<std::string>> create_container(CreateOptions options) {
+  TRY_ASSIGN(Bundle bundle, load_bundle(options));
+  if (bundle.spec.process) {
+    if (bundle.spec.process->terminal && options.console_socket.empty())
+      return fail(ErrorKind::kUsage, "a container with a terminal needs --console-socket",
+                  "give the socket that receives the terminal, or set process.terminal to false");
+    if (!bundle.spec.process->terminal && !options.console_socket.empty())
+      return fail(ErrorKind::kUsage, "--console-socket is of use only with a terminal",
+                  "set process.terminal to true in the configuration");
+    TRY_ASSIGN(options.preserve_fds,
+               pass_descriptors(*bundle.spec.process, options.preserve_fds));
+  }
+  TRY_ASSIGN(Container container, make_container({.options = options,
+                                                  .spec = bundle.spec,
+                                                  .config_json = bundle.config_json,
+                                                  .bundle = bundle.path}));
+  return std::move(container.warnings);
 }
 
 Result<Container> make_container(NewContainer wanted) {

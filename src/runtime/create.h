@@ -62,4 +62,7 @@ struct Bundle {
 inline constexpr std::size_t kMostConfigBytes = 16 << 20;
 Result<Bundle> load_bundle(const CreateOptions& options);
 
+// `create`: a container from a bundle, left waiting for its start. The warnings.
+Result<std::vector<std::string>> create_container(CreateOptions options);
+
 }  // namespace bulkhead::runtime

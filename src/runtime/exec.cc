@@ -44,12 +44,10 @@ class Joining final : public launch::ParentTasks {
   Result<void> root_built(const PidFd&) override { return {}; }
 
   Result<void> descriptor(std::string_view purpose, Fd fd) override {
-    if (purpose == isolation::Seccomp::kListenerPurpose) {
-      const auto& seccomp = plan_.get<isolation::Seccomp>();
-      return isolation::hand_over_listener(seccomp.listener_path, seccomp.listener_metadata,
+    if (purpose == isolation::Seccomp::kListenerPurpose)
+      return isolation::hand_over_listener(plan_.get<isolation::Seccomp>(),
                                            state_of(record_, oci::Status::kRunning, pid_),
                                            std::move(fd));
-    }
     if (console_receiver_)
       return send_descriptor(console_receiver_.get(), fd.get(), "/dev/ptmx");
     terminal_ = std::move(fd);
@@ -181,11 +179,13 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   TRY_ASSIGN(const std::string beneath, sub_group(options.cgroups));
   TRY_ASSIGN(const std::vector<Fd> membership, cgroups.open_membership(init.pid(), beneath));
   Fd console_receiver;
-  if (!options.console_socket.empty())
+  if (!options.console_socket.empty()) {
     TRY_ASSIGN(console_receiver, connect_to_receiver(options.console_socket));
+  }
   Fd pidfd_receiver;
-  if (!options.pidfd_socket.empty())
+  if (!options.pidfd_socket.empty()) {
     TRY_ASSIGN(pidfd_receiver, connect_to_receiver(options.pidfd_socket));
+  }
   TRY_ASSIGN(const Fd proc, open_procfs());
 
   std::vector<int> files;

@@ -42,8 +42,10 @@ Result<std::vector<std::string>> discard(Container container, const oci::Spec& s
 Result<RunResult> run_container(RunOptions options) {
   TRY_ASSIGN(Bundle bundle, load_bundle(options.create));
   TRY(check_terminal(bundle.spec, options));
-  TRY_ASSIGN(options.create.preserve_fds,
-             pass_descriptors(*bundle.spec.process, options.create.preserve_fds));
+  if (bundle.spec.process) {
+    TRY_ASSIGN(options.create.preserve_fds,
+               pass_descriptors(*bundle.spec.process, options.create.preserve_fds));
+  }
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());
   TRY_ASSIGN(Container container,
              make_container({.options = options.create,

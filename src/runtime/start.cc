@@ -25,9 +25,10 @@ class StartSink final : public launch::DescriptorSink {
   Result<void> descriptor(std::string_view purpose, Fd fd) override {
     if (purpose != isolation::Seccomp::kListenerPurpose || !spec_.linux_.seccomp)
       return fail(ErrorKind::kInternal, "the container's process sent an unexpected descriptor");
-    return isolation::hand_over_listener(spec_.linux_.seccomp->listener_path,
-                                         spec_.linux_.seccomp->listener_metadata,
-                                         state_of(record_, oci::Status::kRunning, init_),
+    isolation::Seccomp::Plan agent;
+    agent.listener_path = spec_.linux_.seccomp->listener_path;
+    agent.listener_metadata = spec_.linux_.seccomp->listener_metadata;
+    return isolation::hand_over_listener(agent, state_of(record_, oci::Status::kRunning, init_),
                                          std::move(fd));
   }
 
