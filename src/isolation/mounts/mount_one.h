@@ -1,0 +1,51 @@
+// The child's half of the mounts: from plans to system calls. Nothing here allocates or formats.
+#pragma once
+
+#include "isolation/child_context.h"
+#include "isolation/mounts/plan.h"
+
+namespace bulkhead::isolation {
+
+// The working directory, as a memory: classic mount(2) takes only paths, and a path relative to a
+// directory that is known to be right cannot be led astray by the image.
+class WorkingDirectory {
+ public:
+  SysResult<void> enter(int directory) noexcept;
+  // To be said when an entered descriptor is closed: its number may mean something else later.
+  void forget() noexcept { now_ = -1; }
+
+ private:
+  int now_ = -1;
+};
+
+SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexcept;
+SysResult<void> verify_mounts(const MountsPlan& plan, ChildContext& child) noexcept;
+
+// The destination of a mount, made where it is missing: `name` beneath `directory`, or the directory
+// itself when the name is empty. The caller attaches without any further look-up of a path.
+struct Destination {
+  Fd owned;
+  int directory = -1;
+  const char* name = "";
+};
+enum class Shape { kDirectory, kFile };
+SysResult<Destination> find_destination(const MountPlan& plan, const ChildContext& child,
+                                        int source_tree) noexcept;
+
+// Attaches a detached tree there, and drops the destination.
+SysResult<void> attach_at(int tree, const Destination& destination, const MountPlan& plan) noexcept;
+
+// mount_setattr(2) on what is attached; before Linux 5.12 a remount through the descriptor.
+SysResult<void> set_attributes_late(int root, Recursion recursion, const MountAttributes& attributes,
+                                    const MountPlan& plan, const ChildContext& child,
+                                    WorkingDirectory& here) noexcept;
+
+// cgroup_mount.cc
+SysResult<void> mount_cgroups(const MountPlan& plan, ChildContext& child,
+                              WorkingDirectory& here) noexcept;
+
+// copy_up.cc: the files beneath `from` into the empty file system `to`: names, contents, links, owners,
+// modes, times. Mounts beneath `from` are left out.
+SysResult<void> copy_tree(int from, int to) noexcept;
+
+}  // namespace bulkhead::isolation
