@@ -44,6 +44,8 @@ ALLOWED = set("""
     mkdir mkdirat mknod mknodat unlink unlinkat rename renameat renameat2 rmdir link linkat symlink
     symlinkat readlink readlinkat __readlink_chk __readlinkat_chk getcwd __getcwd_chk umask
     utimensat getdents64
+    futimens sendfile sendfile64 copy_file_range
+    clone fsopen fsconfig fsmount fspick open_tree move_mount mount_setattr
     mount umount umount2 pivot_root setns unshare setxattr fsetxattr getxattr fgetxattr
     socket socketpair bind connect listen accept accept4 shutdown send sendto sendmsg sendmmsg recv
     recvfrom recvmsg recvmmsg __recv_chk __recvfrom_chk setsockopt getsockopt getsockname
@@ -55,7 +57,10 @@ ALLOWED = set("""
     sethostname setdomainname gethostname uname mmap mmap64 munmap mprotect madvise
     environ __environ
     __libc_current_sigrtmin __libc_current_sigrtmax
-""".split())
+""".split()) | {
+    # string_view::substr beyond the end: a bug, which ends a noexcept function and with it the child.
+    "_ZSt24__throw_out_of_range_fmtPKcz",
+}
 
 
 class Program:
