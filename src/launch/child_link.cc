@@ -13,15 +13,15 @@ isolation::ParentLink ChildLink::functions() noexcept {
     return static_cast<ChildLink*>(self)->wait_for(MessageType::kIdMapsWritten);
   };
   link.wait_for_cgroups = [](void* self) noexcept -> SysResult<std::span<const int>> {
-    auto* link = static_cast<ChildLink*>(self);
-    TRY(link->wait_for(MessageType::kCgroups));
-    return std::span<const int>(link->cgroup_files_.data(), link->cgroup_count_);
+    auto* own = static_cast<ChildLink*>(self);
+    TRY(own->wait_for(MessageType::kCgroups));
+    return std::span<const int>(own->cgroup_files_.data(), own->cgroup_count_);
   };
   link.wait_for_mount = [](void* self, std::size_t index) noexcept -> SysResult<int> {
-    auto* link = static_cast<ChildLink*>(self);
+    auto* own = static_cast<ChildLink*>(self);
     if (index >= kMostMounts) return sys_fail_with(E2BIG, "receive a mount");
-    while (link->mount_count_ <= index) TRY(link->receive_one());
-    return link->mounts_[index];
+    while (own->mount_count_ <= index) TRY(own->receive_one());
+    return own->mounts_[index];
   };
   link.send_descriptor = [](void* self, std::string_view purpose, int fd) noexcept {
     Message message{MessageType::kDescriptor, 0, {}};
