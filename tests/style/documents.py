@@ -47,9 +47,11 @@ def decisions():
     pages = "\n".join(text(path) for path in tracked("docs/decisions/*.md")).lower()
     problems = []
     for path in tracked("CMakeLists.txt", "*/CMakeLists.txt", "cmake/*.cmake"):
-        for name in re.findall(r"find_package\((\w+)|pkg_check_modules\(\w+ .*?(\w+)\)", text(path)):
-            library = (name[0] or name[1]).lower()
-            if library in ("threads", "pkgconfig", "python3"):
+        for name in re.findall(r"find_package\((\w+)|pkg_check_modules\(\w+ .*?(\w+)\)"
+                               r"|find_library\(\w+ (\w+)", text(path)):
+            library = (name[0] or name[1] or name[2]).lower()
+            library = {"isal": "isa-l"}.get(library, library)
+            if library in ("threads", "pkgconfig", "python3", "git"):
                 continue
             if library not in pages and library.removesuffix("_json") not in pages:
                 problems.append(f"{path}: {library} has no page in docs/decisions")
