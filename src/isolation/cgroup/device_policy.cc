@@ -82,13 +82,26 @@ bool carve_out(std::vector<DeviceSet>& exceptions, const DeviceSet& devices) {
   return true;
 }
 
-// The v1 kernel asks one exception to grant a whole request: each gets what wider ones grant too.
-// Exceptions that then say nothing of their own go.
-void widen_and_prune(std::vector<DeviceSet>& exceptions, bool allow_by_default) {
-  if (!allow_by_default)
-    for (DeviceSet& exception : exceptions)
-      for (const DeviceSet& other : exceptions)
-        if (other.covers(exception)) exception.access |= other.access;
+// The v1 kernel asks one exception to grant a whole request: each gets what wider ones grant too, and
+// where two cross ("1:*" and "*:3") the device in both gets one of its own.
+void widen(std::vector<DeviceSet>& exceptions) {
+  const std::size_t given = exceptions.size();
+  for (std::size_t i = 0; i < given; ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      const DeviceSet a = exceptions[i];
+      const DeviceSet b = exceptions[k];
+      if (!a.intersects(b) || a.covers(b) || b.covers(a)) continue;
+      add_exception(exceptions, {a.type, a.major ? a.major : b.major, a.minor ? a.minor : b.minor,
+                                 static_cast<std::uint8_t>(a.access | b.access)});
+    }
+  }
+  for (DeviceSet& exception : exceptions)
+    for (const DeviceSet& other : exceptions)
+      if (other.covers(exception)) exception.access |= other.access;
+}
+
+// Exceptions that say nothing of their own go: each costs a system call.
+void prune(std::vector<DeviceSet>& exceptions) {
   std::vector<DeviceSet> kept;
   for (std::size_t i = 0; i < exceptions.size(); ++i) {
     bool redundant = false;
@@ -175,7 +188,8 @@ std::optional<DeviceListV1> to_v1_list(const DevicePolicy& policy) {
       else if (!carve_out(list.exceptions, part)) return std::nullopt;
     }
   }
-  widen_and_prune(list.exceptions, list.allow_by_default);
+  if (!list.allow_by_default) widen(list.exceptions);
+  prune(list.exceptions);
   return list;
 }
 

@@ -156,10 +156,6 @@ Error cannot_make(const CgroupGroup& group, const SysError& error) {
 
 bool is_denied(int error) { return error == EACCES || error == EPERM || error == EROFS; }
 
-SysResult<Fd> open_membership_file(const CgroupGroup& group) {
-  return open_at(AT_FDCWD, group.membership.c_str(), O_WRONLY);
-}
-
 Result<void> equip(const CgroupLimits::Plan& plan, const CgroupGroup& group, int directory) {
   if (group.version == CgroupVersion::kV2) TRY(enable_controllers(group));
   if (group.has_controller("cpuset")) TRY(fill_cpuset(group));
@@ -206,7 +202,6 @@ const CgroupSet::Group* CgroupSet::unified() const {
 Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last) {
   for (std::size_t i = first; i < last; ++i) {
     const CgroupGroup& group = plan.groups[i];
-    const bool v2 = group.version == CgroupVersion::kV2;
     const auto made = make_directory(group, made_);
     if (!made && group.may_stay && is_denied(made.error().error)) {
       left_out_.push_back(group.name());
@@ -218,12 +213,12 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
     if (!made) return std::unexpected(cannot_make(group, made.error()));
     if (*made == Made::kThere) TRY(check_existing(group));
     groups_.push_back({group.version, group.controllers, group.directory});
-    if (v2) {
+    if (group.version == CgroupVersion::kV2) {
       TRY_ASSIGN(unified_, open_at(AT_FDCWD, group.directory.c_str(), O_RDONLY | O_DIRECTORY));
-      first_membership_is_unified_ = true;
     }
     TRY(equip(plan, group, unified_.get()));
-    TRY_ASSIGN(Fd membership, open_membership_file(group));
+    if (group.version == CgroupVersion::kV2) continue;  // mostly joined by clone3: see membership()
+    TRY_ASSIGN(Fd membership, open_at(AT_FDCWD, group.membership.c_str(), O_WRONLY));
     membership_.push_back(std::move(membership));
   }
   return {};
@@ -264,10 +259,13 @@ Result<CgroupSet> CgroupSet::create(const CgroupLimits::Plan& plan) {
   return set;
 }
 
-std::vector<int> CgroupSet::membership(bool cloned_into_unified) const {
+Result<std::vector<int>> CgroupSet::membership(bool cloned_into_unified) {
   std::vector<int> files;
-  for (std::size_t i = 0; i < membership_.size(); ++i)
-    if (i > 0 || !cloned_into_unified || !first_membership_is_unified_) files.push_back(membership_[i].get());
+  if (unified_ && !cloned_into_unified) {
+    TRY_ASSIGN(unified_membership_, open_at(unified_.get(), "cgroup.procs", O_WRONLY));
+    files.push_back(unified_membership_.get());
+  }
+  for (const Fd& file : membership_) files.push_back(file.get());
   return files;
 }
 

@@ -42,8 +42,11 @@ class CgroupSet {
 
   // For the child, after create() or complete(): open for writing, in the order that
   // CgroupLimits::apply wants. The set keeps them until close_membership().
-  std::vector<int> membership(bool cloned_into_unified) const;
-  void close_membership() noexcept { membership_.clear(); }
+  Result<std::vector<int>> membership(bool cloned_into_unified);
+  void close_membership() noexcept {
+    membership_.clear();
+    unified_membership_.reset();
+  }
 
   // For exec: membership files of an existing container's groups. `init` is its first process, whose
   // own v2 group is taken when the container has made groups of its own beneath the one it was
@@ -95,8 +98,8 @@ class CgroupSet {
 
   std::vector<Group> groups_;
   std::vector<Fd> membership_;          // of the plan's groups in order
-  bool first_membership_is_unified_ = false;
-  Fd unified_;
+  Fd unified_;                          // the first of groups_, which then has no file in membership_
+  Fd unified_membership_;
   std::vector<std::string> made_;       // directories that this object made, outermost first
   std::vector<std::string> left_out_;
 };
