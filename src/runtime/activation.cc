@@ -42,7 +42,8 @@ Result<std::uint32_t> activated_descriptors() {
     if (parse_number<std::int32_t>(*pid) != ::getpid()) return 0U;
   const auto number = parse_number<std::uint32_t>(*count);
   if (!number || *number > kMostDescriptors)
-    return fail(ErrorKind::kInvalid, "LISTEN_FDS=" + quoted(*count) + " in the environment is not a number of descriptors");
+    return fail(ErrorKind::kInvalid, "LISTEN_FDS=" + quoted(*count) +
+                                         " in the environment is not a number of descriptors");
   return *number;
 }
 
@@ -51,7 +52,8 @@ Result<std::pair<sockaddr_un, socklen_t>> notify_address(std::string_view path) 
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if ((!path.starts_with('/') && !path.starts_with('@')) || path.size() >= sizeof address.sun_path)
-    return fail(ErrorKind::kInvalid, "NOTIFY_SOCKET=" + quoted(path) + " in the environment is not a socket's address");
+    return fail(ErrorKind::kInvalid,
+                "NOTIFY_SOCKET=" + quoted(path) + " in the environment is not a socket's address");
   std::memcpy(address.sun_path, path.data(), path.size());
   auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   if (path.starts_with('@'))
@@ -76,21 +78,23 @@ Result<void> tell_host(std::string_view host, std::string_view text) {
 Result<std::uint32_t> pass_descriptors(oci::Process& process, std::uint32_t preserve_fds) {
   TRY_ASSIGN(const std::uint32_t activated, activated_descriptors());
   if (preserve_fds > kMostDescriptors)
-    return fail(ErrorKind::kInvalid, "--preserve-fds: at most " + std::to_string(kMostDescriptors) + " descriptors");
+    return fail(ErrorKind::kInvalid,
+                "--preserve-fds: at most " + std::to_string(kMostDescriptors) + " descriptors");
   const std::uint32_t count = activated + preserve_fds;
   for (std::uint32_t i = 0; i < count; ++i) {
     const int fd = static_cast<int>(kFirstDescriptor + i);
     const int flags = ::fcntl(fd, F_GETFD);
     if (flags < 0)
-      return fail(ErrorKind::kInvalid,
-                  (i < activated ? "LISTEN_FDS" : "--preserve-fds") + (": descriptor " + std::to_string(fd)) + " is not open");
+      return fail(ErrorKind::kInvalid, (i < activated ? "LISTEN_FDS" : "--preserve-fds") +
+                                           (": descriptor " + std::to_string(fd)) + " is not open");
     if ((flags & FD_CLOEXEC) != 0 && ::fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) != 0)
       return std::unexpected(Error(SysError{"fcntl(F_SETFD)", errno}));
   }
   if (activated > 0) {
     set_variable(process.env, "LISTEN_FDS", std::to_string(activated));
     set_variable(process.env, "LISTEN_PID", "1");
-    if (const auto names = environment("LISTEN_FDNAMES")) set_variable(process.env, "LISTEN_FDNAMES", *names);
+    if (const auto names = environment("LISTEN_FDNAMES"))
+      set_variable(process.env, "LISTEN_FDNAMES", *names);
   }
   return count;
 }
@@ -100,14 +104,16 @@ Result<bool> offer_notify_socket(oci::Spec& spec, const ContainerDirectory& dire
   if (!host) return false;
   TRY(notify_address(*host));
   if (::mkdirat(directory.get(), kNotifyDirectory, 0755) != 0 && errno != EEXIST)
-    return std::unexpected(Error(SysError{"mkdir", errno, kNotifyDirectory}).within(directory.path()));
+    return std::unexpected(
+        Error(SysError{"mkdir", errno, kNotifyDirectory}).within(directory.path()));
   oci::Mount mount;
   mount.destination = "/run/notify";
   mount.type = "bind";
   mount.source = directory.path() + "/" + kNotifyDirectory;
   mount.options = {"bind", "ro", "nosuid", "noexec", "nodev"};
   spec.mounts.push_back(std::move(mount));
-  if (spec.process) set_variable(spec.process->env, "NOTIFY_SOCKET", std::string("/run/notify/") + kNotifySocket);
+  if (spec.process)
+    set_variable(spec.process->env, "NOTIFY_SOCKET", std::string("/run/notify/") + kNotifySocket);
   return true;
 }
 
@@ -143,7 +149,8 @@ Result<void> NotifyRelay::wait_until_ready(const PidFd& init) const {
       return std::unexpected(Error(SysError{"poll", errno}));
     const ssize_t size = ::recv(socket_.get(), datagram.data(), datagram.size(), 0);
     if (size > 0)
-      for (const std::string_view line : split(std::string_view(datagram.data(), static_cast<std::size_t>(size)), '\n'))
+      for (const std::string_view line :
+           split(std::string_view(datagram.data(), static_cast<std::size_t>(size)), '\n'))
         if (line == "READY=1")
           return tell_host(host_, "MAINPID=" + std::to_string(init.pid().value()) + "\nREADY=1");
     if (items[1].revents != 0) return {};

@@ -19,8 +19,8 @@ namespace bulkhead::runtime {
 // kInvalid when one of the descriptors is not open. Their close-on-exec flag is taken off.
 Result<std::uint32_t> pass_descriptors(oci::Process& process, std::uint32_t preserve_fds);
 
-// NOTIFY_SOCKET at create: the host's socket is neither in the container's root nor for its ears, so
-// a directory of the container's record is bound to /run/notify, and the workload is told of
+// NOTIFY_SOCKET at create: the host's socket is neither in the container's root nor for its ears,
+// so a directory of the container's record is bound to /run/notify, and the workload is told of
 // /run/notify/notify.sock. False and nothing done when our environment has no NOTIFY_SOCKET.
 Result<bool> offer_notify_socket(oci::Spec& spec, const ContainerDirectory& directory);
 

@@ -35,13 +35,16 @@ Result<Fd> connect_to_receiver(const std::string& path) {
   auto address = address_of(path, holder);
   if (!address) return std::unexpected(std::move(address).error().within("console socket"));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
-    return std::unexpected(Error(SysError{"connect", errno, path.c_str()}).within("console socket"));
+    return std::unexpected(
+        Error(SysError{"connect", errno, path.c_str()}).within("console socket"));
   return socket;
 }
 
 Result<void> send_descriptor(int socket, int descriptor, std::string_view name) {
   std::string text(name);
-  struct iovec part {text.data(), text.size()};
+  struct iovec part {
+    text.data(), text.size()
+  };
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   struct msghdr message {};
   message.msg_iov = &part;
@@ -54,7 +57,8 @@ Result<void> send_descriptor(int socket, int descriptor, std::string_view name) 
   header->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
   while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
-    if (errno != EINTR) return std::unexpected(Error(SysError{"sendmsg", errno}).within("sending " + quoted(name)));
+    if (errno != EINTR)
+      return std::unexpected(Error(SysError{"sendmsg", errno}).within("sending " + quoted(name)));
   return {};
 }
 

@@ -63,7 +63,8 @@ class Tail {
   std::size_t size() const noexcept { return size_; }
   void append(std::span<const char> text) noexcept {
     if (text.size() > buffer_.size()) text = text.last(buffer_.size());
-    const std::size_t excess = size_ + text.size() > buffer_.size() ? size_ + text.size() - buffer_.size() : 0;
+    const std::size_t excess =
+        size_ + text.size() > buffer_.size() ? size_ + text.size() - buffer_.size() : 0;
     std::memmove(buffer_.data(), buffer_.data() + excess, size_ - excess);
     size_ -= excess;
     std::ranges::copy(text, buffer_.begin() + static_cast<std::ptrdiff_t>(size_));
@@ -86,7 +87,8 @@ bool read_into(int fd, Tail& tail) noexcept {
 
 SysResult<PidFd> start_process(Start& start) noexcept {
   alignas(16) std::array<char, kStackSize> stack;
-  // No signal may be handled while two processes share this memory; the hook starts with none blocked.
+  // No signal may be handled while two processes share this memory; the hook starts with none
+  // blocked.
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);

@@ -1,5 +1,5 @@
-// One hook's process, from start to end. Nothing here allocates or formats, so that the child half of
-// a launch may use it as well as the runtime.
+// One hook's process, from start to end. Nothing here allocates or formats, so that the child half
+// of a launch may use it as well as the runtime.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ struct HookCommand {
 
 struct HookEnd {
   ExitStatus status;
-  bool timed_out = false;      // and was killed, with its process group
+  bool timed_out = false;       // and was killed, with its process group
   std::size_t output_size = 0;  // of `output`
 };
 

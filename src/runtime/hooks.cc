@@ -73,7 +73,8 @@ Result<PreparedHooks> PreparedHooks::prepare(HookStage stage, std::span<const oc
     if (!hook.path.starts_with('/'))
       return fail(ErrorKind::kInvalid, describe(stage, hook.path) + ": the path is not absolute");
     if (hook.timeout && *hook.timeout <= 0)
-      return fail(ErrorKind::kInvalid, describe(stage, hook.path) + ": the timeout must be greater than zero");
+      return fail(ErrorKind::kInvalid,
+                  describe(stage, hook.path) + ": the timeout must be greater than zero");
     Entry& entry = prepared.entries_.emplace_back();
     entry.path = hook.path;
     entry.args = hook.args;
@@ -134,11 +135,14 @@ Result<void> PreparedHooks::run_entry(const Entry& entry) const {
   const std::string quote = said.empty() ? "" : "; it said: " + quoted(said, kOutputKept);
   if (end->timed_out)
     return fail(ErrorKind::kSystem, name + ": killed after its timeout of " +
-                                        std::to_string(entry.timeout_milliseconds / 1000) + " s" + quote);
+                                        std::to_string(entry.timeout_milliseconds / 1000) + " s" +
+                                        quote);
   if (end->status.signal != 0)
-    return fail(ErrorKind::kSystem, name + ": killed by signal " + std::to_string(end->status.signal) + quote);
+    return fail(ErrorKind::kSystem,
+                name + ": killed by signal " + std::to_string(end->status.signal) + quote);
   if (end->status.code != 0)
-    return fail(ErrorKind::kSystem, name + ": exit code " + std::to_string(end->status.code) + quote);
+    return fail(ErrorKind::kSystem,
+                name + ": exit code " + std::to_string(end->status.code) + quote);
   return {};
 }
 
@@ -154,7 +158,8 @@ std::vector<Error> run_all_hooks(HookStage stage, std::span<const oci::Hook> hoo
   std::vector<Error> errors;
   // One by one, so that a hook that cannot even be prepared does not stop the others.
   for (const oci::Hook& hook : hooks)
-    if (auto done = run_hooks(stage, {&hook, 1}, state); !done) errors.push_back(std::move(done).error());
+    if (auto done = run_hooks(stage, {&hook, 1}, state); !done)
+      errors.push_back(std::move(done).error());
   return errors;
 }
 

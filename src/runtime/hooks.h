@@ -18,18 +18,26 @@
 
 namespace bulkhead::runtime {
 
-enum class HookStage { kPrestart, kCreateRuntime, kCreateContainer, kStartContainer, kPoststart, kPoststop };
+enum class HookStage {
+  kPrestart,
+  kCreateRuntime,
+  kCreateContainer,
+  kStartContainer,
+  kPoststart,
+  kPoststop
+};
 std::string_view name_of(HookStage stage);  // "createRuntime"
 
-// In the runtime's namespaces, one after the other; the first failure ends it. The error carries the
-// stage, the hook's path and the last of what it wrote to its standard error. `state` is the state
-// as JSON (state.h).
+// In the runtime's namespaces, one after the other; the first failure ends it. The error carries
+// the stage, the hook's path and the last of what it wrote to its standard error. `state` is the
+// state as JSON (state.h).
 Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state);
 // As run_hooks, but a failure does not stop the following hooks: the errors, for the log.
-std::vector<Error> run_all_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state);
+std::vector<Error> run_all_hooks(HookStage stage, std::span<const oci::Hook> hooks,
+                                 std::string_view state);
 
-// createContainer and startContainer hooks, laid out before clone so that the child half of a launch
-// can run them: nothing is allocated or formatted afterwards.
+// createContainer and startContainer hooks, laid out before clone so that the child half of a
+// launch can run them: nothing is allocated or formatted afterwards.
 class PreparedHooks {
  public:
   PreparedHooks() = default;
@@ -46,8 +54,9 @@ class PreparedHooks {
   // The child keeps this descriptor open until the hooks have run; -1 when there are no hooks.
   int state_descriptor() const noexcept { return state_.get(); }
 
-  // In the child. ETIMEDOUT when a hook was killed for its time limit; ECANCELED when it exited with
-  // another code than 0 or died by a signal; `subject` is the hook's path and what it last said.
+  // In the child. ETIMEDOUT when a hook was killed for its time limit; ECANCELED when it exited
+  // with another code than 0 or died by a signal; `subject` is the hook's path and what it last
+  // said.
   SysResult<void> run() const noexcept;
 
  private:

@@ -148,7 +148,8 @@ Result<void> check_id(std::string_view id) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '+' || c == '-' || c == '.';
   };
-  if (!std::ranges::all_of(id, allowed)) return invalid("only letters, digits and _+-. are allowed");
+  if (!std::ranges::all_of(id, allowed))
+    return invalid("only letters, digits and _+-. are allowed");
   return {};
 }
 
@@ -281,7 +282,8 @@ SysResult<void> ContainerDirectory::write_init(const InitProcess& init) const no
 }
 
 SysResult<void> ContainerDirectory::confirm_init() const noexcept {
-  if (::renameat(get(), kCreatingInitFile, get(), kInitFile) != 0) return sys_fail("rename", kInitFile);
+  if (::renameat(get(), kCreatingInitFile, get(), kInitFile) != 0)
+    return sys_fail("rename", kInitFile);
   return {};
 }
 
@@ -305,7 +307,8 @@ SysResult<Fd> ContainerDirectory::connect_start_socket() const noexcept {
 }
 
 SysResult<void> ContainerDirectory::remove_start_socket() const noexcept {
-  if (::unlinkat(get(), kStartSocket, 0) != 0 && errno != ENOENT) return sys_fail("unlink", kStartSocket);
+  if (::unlinkat(get(), kStartSocket, 0) != 0 && errno != ENOENT)
+    return sys_fail("unlink", kStartSocket);
   return {};
 }
 
@@ -315,12 +318,15 @@ Result<Observation> ContainerDirectory::observe(const Record& record) const {
     TRY_ASSIGN(init, read_init(get(), kCreatingInitFile));
     // Create holds the lock as long as it works. When nobody (or we ourselves) holds it, create has
     // died, and what it made has died with it.
-    if (lock_file(get(), LOCK_EX | LOCK_NB) != 0) return Observation{Status::kCreating, init.value_or(InitProcess{})};
-    return Observation{init && lives(*init) ? Status::kCreating : Status::kStopped, init.value_or(InitProcess{})};
+    if (lock_file(get(), LOCK_EX | LOCK_NB) != 0)
+      return Observation{Status::kCreating, init.value_or(InitProcess{})};
+    return Observation{init && lives(*init) ? Status::kCreating : Status::kStopped,
+                       init.value_or(InitProcess{})};
   }
   if (!lives(*init)) return Observation{Status::kStopped, *init};
   if (::faccessat(get(), kStartSocket, F_OK, 0) == 0) return Observation{Status::kCreated, *init};
-  return Observation{is_frozen(record.cgroups) ? Status::kPaused : Status::kRunning, *init};
+  return Observation{is_frozen(record.cgroup_directories) ? Status::kPaused : Status::kRunning,
+                     *init};
 }
 
 Result<PidFd> ContainerDirectory::hold(const InitProcess& init) {
@@ -328,9 +334,13 @@ Result<PidFd> ContainerDirectory::hold(const InitProcess& init) {
 }
 
 Result<void> ContainerDirectory::remove() && {
+  auto locked = lock();
+  // Somebody else has removed it; at its path there may be another container by now.
+  if (!locked && locked.error().error == ENOENT) return {};
+  if (!locked) return std::unexpected(Error(locked.error()).within(path_));
   Fd listing(::openat(get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(listing ? ::fdopendir(listing.get()) : nullptr,
-                                                      ::closedir);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(
+      listing ? ::fdopendir(listing.get()) : nullptr, ::closedir);
   if (!directory) return std::unexpected(Error(SysError{"opendir", errno, path_.c_str()}));
   (void)listing.release();
   while (const dirent* entry = ::readdir(directory.get())) {

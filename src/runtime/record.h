@@ -1,5 +1,6 @@
-// What the runtime remembers of a container: the directory <state root>/<id>. It lies on a tmpfs, so
-// nothing is synced; every file is either written before anybody looks for it or renamed into place.
+// What the runtime remembers of a container: the directory <state root>/<id>. It lies on a tmpfs,
+// so nothing is synced; every file is either written before anybody looks for it or renamed into
+// place.
 //
 //   state.json     what never changes after create has begun; written before the first cgroup is
 //                  made, so that `delete --force` can undo a create that was killed at any moment
@@ -51,8 +52,8 @@ struct Record {
   std::string rootfs;   // absolute
   std::string created;  // RFC 3339 with nanoseconds, UTC: now_rfc3339()
   oci::Annotations annotations;
-  std::vector<std::string> cgroups;  // isolation::cgroup_record()
-  std::string systemd_unit;  // the scope that was asked of systemd; empty: none
+  std::vector<std::string> cgroup_directories;  // isolation::cgroup_record()
+  std::string systemd_unit;                     // the scope that was asked of systemd; empty: none
   isolation::CgroupDriver cgroup_driver = isolation::CgroupDriver::kCgroupfs;
   // The container has a pid namespace of its own: when its init dies, all of it is dead.
   bool own_pid_namespace = true;
@@ -86,8 +87,8 @@ class ContainerDirectory {
   // The ids under `state_root`, sorted; none when it does not exist.
   static Result<std::vector<std::string>> list(const std::string& state_root);
 
-  // Gives the lock up early: `run` does before it waits for the container. A child that inherits the
-  // descriptor shares the lock until it closes it.
+  // Gives the lock up early: `run` does before it waits for the container. A child that inherits
+  // the descriptor shares the lock until it closes it.
   void unlock() const noexcept;
 
   int get() const noexcept { return directory_.get(); }

@@ -40,7 +40,7 @@ std::string encode_record(const Record& record) {
   writer.end_object();
   writer.key("cgroups");
   writer.begin_array();
-  for (const auto& group : record.cgroups) writer.string(group);
+  for (const auto& group : record.cgroup_directories) writer.string(group);
   writer.end_array();
   writer.member("systemdUnit", record.systemd_unit);
   writer.member("cgroupDriver", name_of(record.cgroup_driver));
@@ -65,13 +65,16 @@ Result<Record> decode_record(std::string_view text) {
     for (const auto& [key, value] : annotations->members())
       record.annotations.emplace(key, value.as_string());
   if (const json::Value* groups = object.find("cgroups"))
-    for (const json::Value& group : groups->items()) record.cgroups.emplace_back(group.as_string());
+    for (const json::Value& group : groups->items())
+      record.cgroup_directories.emplace_back(group.as_string());
   record.systemd_unit = text_of(object, "systemdUnit");
   const std::string driver = text_of(object, "cgroupDriver");
   if (driver == "systemd") record.cgroup_driver = CgroupDriver::kSystemd;
   if (driver == "disabled") record.cgroup_driver = CgroupDriver::kDisabled;
-  if (const json::Value* own = object.find("ownPidNamespace")) record.own_pid_namespace = own->as_boolean();
-  if (const json::Value* hooks = object.find("poststopHooks")) record.has_poststop_hooks = hooks->as_boolean();
+  if (const json::Value* own = object.find("ownPidNamespace"))
+    record.own_pid_namespace = own->as_boolean();
+  if (const json::Value* hooks = object.find("poststopHooks"))
+    record.has_poststop_hooks = hooks->as_boolean();
   record.intel_rdt_directory = text_of(object, "intelRdtDirectory");
   return record;
 }

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 
 #include <array>
 
@@ -32,6 +33,15 @@ void relay(int signals, const PidFd& process, const TerminalPump* terminal) {
     // Fails only when the process has just ended, which poll will tell.
     (void)process.send_signal(number);
   }
+}
+
+Result<Fd> start_timer(int milliseconds) {
+  Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  struct itimerspec when {};
+  when.it_value = {milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
+  if (!timer || ::timerfd_settime(timer.get(), 0, &when, nullptr) != 0)
+    return std::unexpected(Error(SysError{"timerfd", errno}));
+  return timer;
 }
 
 }  // namespace
@@ -72,24 +82,36 @@ RawTerminal::~RawTerminal() {
   if (fd_ >= 0) ::tcsetattr(fd_, TCSANOW, &before_);
 }
 
-Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals, Fd terminal) {
+Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals,
+                                        Fd terminal, TimeLimit* limit) {
   const std::optional<RawTerminal> raw = terminal ? RawTerminal::enter() : std::nullopt;
   std::optional<TerminalPump> pump;
   if (terminal) pump.emplace(std::move(terminal), STDIN_FILENO, STDOUT_FILENO);
-  std::array<struct pollfd, TerminalPump::kPollItems> pump_items{{{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
-  std::array<struct pollfd, 2 + TerminalPump::kPollItems> items{};
+  std::array<struct pollfd, TerminalPump::kPollItems> pump_items{
+      {{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+  std::array<struct pollfd, 3 + TerminalPump::kPollItems> items{};
+  Fd timer;
+  if (limit != nullptr && limit->milliseconds >= 0) {
+    TRY_ASSIGN(timer, start_timer(limit->milliseconds));
+  }
   for (;;) {
     if (pump) pump->prepare(pump_items);
     items[0] = {process.get(), POLLIN, 0};
     items[1] = {signals.get(), POLLIN, 0};
-    std::copy(pump_items.begin(), pump_items.end(), items.begin() + 2);
+    items[2] = {timer ? timer.get() : -1, POLLIN, 0};
+    std::copy(pump_items.begin(), pump_items.end(), items.begin() + 3);
     if (::poll(items.data(), items.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return std::unexpected(Error(SysError{"poll", errno}));
     }
     if (items[1].revents != 0) relay(signals.get(), process, pump ? &*pump : nullptr);
     if (items[0].revents != 0) break;
-    std::copy(items.begin() + 2, items.end(), pump_items.begin());
+    if (items[2].revents != 0) {
+      limit->reached = true;
+      timer.reset();
+      (void)process.send_signal(SIGKILL);
+    }
+    std::copy(items.begin() + 3, items.end(), pump_items.begin());
     if (pump) pump->serve(pump_items);
   }
   if (pump) pump->drain();

@@ -46,8 +46,15 @@ class RawTerminal {
   termios before_{};
 };
 
+// How long a process may run before it is killed.
+struct TimeLimit {
+  int milliseconds = -1;  // -1: no limit
+  bool reached = false;   // it was
+};
+
 // Until `process`, a child of ours, ends. `terminal` is the master side when the container has a
 // terminal and nobody else takes it, else an empty Fd.
-Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals, Fd terminal);
+Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals,
+                                        Fd terminal, TimeLimit* limit = nullptr);
 
 }  // namespace bulkhead::runtime

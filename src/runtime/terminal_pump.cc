@@ -14,7 +14,8 @@ TerminalPump::TerminalPump(Fd master, int input, int output)
 
 void TerminalPump::copy_size() const noexcept {
   struct winsize size {};
-  if (::ioctl(input_, TIOCGWINSZ, &size) == 0 && size.ws_row != 0) (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
+  if (::ioctl(input_, TIOCGWINSZ, &size) == 0 && size.ws_row != 0)
+    (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
 }
 
 bool TerminalPump::Buffer::fill_from(int fd) noexcept {

@@ -35,8 +35,8 @@ class TerminalPump {
     std::size_t begin = 0;
     std::size_t end = 0;
     bool empty() const { return begin == end; }
-    bool fill_from(int fd) noexcept;    // false: end of file or broken
-    bool write_to(int fd) noexcept;     // false: broken
+    bool fill_from(int fd) noexcept;  // false: end of file or broken
+    bool write_to(int fd) noexcept;   // false: broken
   };
 
   Fd master_;

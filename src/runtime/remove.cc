@@ -1,0 +1,84 @@
+#include "runtime/remove.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "isolation/cgroup/parent.h"
+#include "oci/decode.h"
+#include "runtime/control.h"
+#include "runtime/hooks.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+constexpr int kDeathPatienceMilliseconds = 10'000;
+
+Result<void> kill_init(const Record& record, const Observation& observation,
+                       const isolation::CgroupSet& groups) {
+  auto init = ContainerDirectory::hold(observation.init);
+  if (!init && init.error().kind() == ErrorKind::kNotFound) return {};
+  if (!init) return std::unexpected(std::move(init).error());
+  if (auto sent = init->send_signal(SIGKILL); !sent && sent.error().error != ESRCH)
+    return std::unexpected(Error(sent.error()).within("killing container " + quoted(record.id)));
+  // A frozen v1 group does not die of it.
+  if (observation.status == Status::kPaused) TRY(groups.thaw());
+  struct pollfd item {
+    init->get(), POLLIN, 0
+  };
+  for (;;) {
+    const int ready = ::poll(&item, 1, kDeathPatienceMilliseconds);
+    if (ready > 0) return {};
+    if (ready == 0)
+      return fail(ErrorKind::kState,
+                  "the first process of container " + quoted(record.id) + " (pid " +
+                      std::to_string(init->pid().value()) + ") does not die",
+                  "it waits in the kernel, most often for a file system that does not answer");
+    if (errno != EINTR) return std::unexpected(Error(SysError{"poll", errno}));
+  }
+}
+
+// The groups, and whoever still lives in them: processes of a container without a pid namespace of
+// its own, or ones that were put there from outside.
+Result<void> remove_groups(const Record& record, const isolation::CgroupSet& groups) {
+  if (groups.empty()) return {};
+  if (!record.own_pid_namespace) TRY(groups.signal_all(SIGKILL));
+  auto removed = groups.remove();
+  if (removed || removed.error().kind() != ErrorKind::kState) return removed;
+  TRY(groups.signal_all(SIGKILL));
+  return groups.remove();
+}
+
+Result<oci::Spec> configuration_for_hooks(const ContainerDirectory& directory,
+                                          const Record& record) {
+  if (!record.has_poststop_hooks) return oci::Spec{};
+  TRY_ASSIGN(const std::string json, directory.read_config());
+  return oci::decode_spec(json);
+}
+
+}  // namespace
+
+Result<std::vector<Error>> remove_container(ContainerDirectory directory, const Record& record,
+                                            const Observation& observation) {
+  TRY_ASSIGN(const isolation::CgroupSet groups,
+             isolation::CgroupSet::open(record.cgroup_directories));
+  if (observation.status != Status::kStopped && observation.init.pid.value() > 0)
+    TRY(kill_init(record, observation, groups));
+  TRY(remove_groups(record, groups));
+  if (!record.intel_rdt_directory.empty() && ::rmdir(record.intel_rdt_directory.c_str()) != 0 &&
+      errno != ENOENT)
+    return std::unexpected(Error(SysError{"rmdir", errno, record.intel_rdt_directory.c_str()}));
+
+  std::vector<Error> errors;
+  auto spec = configuration_for_hooks(directory, record);
+  if (!spec) errors.push_back(std::move(spec).error().within("the poststop hooks are lost"));
+  TRY(std::move(directory).remove());
+  if (!spec || !spec->hooks) return errors;
+  const std::string state = oci::encode(to_state(record, {Status::kStopped, {}}));
+  for (Error& error : run_all_hooks(HookStage::kPoststop, spec->hooks->poststop, state))
+    errors.push_back(std::move(error));
+  return errors;
+}
+
+}  // namespace bulkhead::runtime
