@@ -4,6 +4,7 @@
 
 #include "oci/decode.h"
 #include "oci/encode.h"
+#include "oci/testing.h"
 #include "oci/validate.h"
 
 namespace bulkhead::oci {
@@ -38,6 +39,13 @@ TEST(DefaultSpec, IsValidAndIsolated) {
                           NamespaceType::kIpc, NamespaceType::kUts, NamespaceType::kCgroup}) {
     EXPECT_TRUE(has_namespace(spec, type));
   }
+}
+
+TEST(DefaultSpec, IsWhatTheGoldenFilesSay) {
+  EXPECT_EQ(encode(default_spec(), json::Style::kIndented) + "\n",
+            read_test_data(test_data("runtime-spec/golden/default.json")));
+  EXPECT_EQ(encode(default_rootless_spec(1000, 1000), json::Style::kIndented) + "\n",
+            read_test_data(test_data("runtime-spec/golden/rootless.json")));
 }
 
 TEST(DefaultSpec, NeedsNoPrivilegeWhenRootless) {

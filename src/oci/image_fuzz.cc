@@ -1,5 +1,5 @@
-// What a hostile registry serves: decoding an image's documents neither crashes nor hangs, no digest
-// gets through that could name another file, and what was decoded survives a round.
+// What a hostile registry serves: decoding an image's documents neither crashes nor hangs, no
+// digest gets through that could name another file, and what was decoded survives a round.
 #include <cstdlib>
 #include <string>
 
@@ -41,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   }
   if (const auto image = decode_image_config(text)) {
     for (const std::string& digest : image->rootfs.diff_ids) {
-      if (digest.find('/') != std::string::npos || digest.find("..") != std::string::npos) std::abort();
+      if (digest.find('/') != std::string::npos || digest.find("..") != std::string::npos)
+        std::abort();
     }
     check_round_trip(*image, decode_image_config);
   }

@@ -44,7 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     check_round_trip(*process, [](const std::string& encoded) { return decode_process(encoded); });
   }
   if (const auto resources = decode_resources(text)) {
-    check_round_trip(*resources, [](const std::string& encoded) { return decode_resources(encoded); });
+    check_round_trip(*resources,
+                     [](const std::string& encoded) { return decode_resources(encoded); });
   }
   if (const auto state = decode_state(text)) check_round_trip(*state, decode_state);
   return 0;

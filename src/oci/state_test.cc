@@ -24,6 +24,11 @@ TEST(State, IsWrittenAsTheSpecificationHasIt) {
             R"("bundle":"/containers/redis","annotations":{"myKey":"myValue"}})");
 }
 
+TEST(State, IsWhatTheGoldenFileSays) {
+  EXPECT_EQ(encode(sample(), json::Style::kIndented) + "\n",
+            read_test_data(test_data("runtime-spec/golden/state.json")));
+}
+
 TEST(State, CarriesWhatCallersOfStateAndListRead) {
   State state = sample();
   state.status = Status::kStopped;
