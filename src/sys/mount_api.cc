@@ -1,6 +1,8 @@
 #include "sys/mount_api.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <cstring>
 
@@ -18,6 +20,16 @@ struct mount_attr kernel_form(const MountAttributes& attributes) noexcept {
     form.userns_fd = static_cast<std::uint64_t>(attributes.user_namespace);
   return form;
 }
+
+struct FlagPair {
+  std::uint64_t attribute;
+  unsigned long flag;
+};
+constexpr FlagPair kFlags[] = {
+    {MOUNT_ATTR_RDONLY, MS_RDONLY},         {MOUNT_ATTR_NOSUID, MS_NOSUID},
+    {MOUNT_ATTR_NODEV, MS_NODEV},           {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+    {MOUNT_ATTR_NOATIME, MS_NOATIME},       {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
+    {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}, {MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW}};
 
 unsigned tree_flags(Recursion recursion, const char* path) noexcept {
   unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
@@ -86,10 +98,56 @@ SysResult<void> set_attributes(int directory, const char* path, Recursion recurs
   return {};
 }
 
-SysResult<void> mount_classic(const char* source, const char* target, const char* type,
-                              unsigned long flags, const char* data) noexcept {
-  if (::mount(source, target, type, flags, data) != 0) return sys_fail("mount", target);
+SysResult<void> bind_classic(int proc, int source, int target, Recursion recursion) noexcept {
+  if (::fchdir(proc) != 0) return sys_fail("fchdir", "/proc");
+  const unsigned long deep = recursion == Recursion::kWholeTree ? MS_REC : 0;
+  const DescriptorPath from(source);
+  const DescriptorPath to(target);
+  if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND | deep, nullptr) != 0)
+    return sys_fail("mount(MS_BIND)");
   return {};
+}
+
+SysResult<void> set_attributes_classic(int proc, int root, Recursion recursion,
+                                       const MountAttributes& attributes) noexcept {
+  const bool changes = attributes.set != 0 || attributes.clear != 0;
+  if (changes && recursion == Recursion::kWholeTree) return sys_fail_with(ENOSYS, "mount_setattr(AT_RECURSIVE)");
+  if ((attributes.set & MOUNT_ATTR_IDMAP) != 0) return sys_fail_with(ENOSYS, "mount_setattr(MOUNT_ATTR_IDMAP)");
+  if (::fchdir(proc) != 0) return sys_fail("fchdir", "/proc");
+  const DescriptorPath path(root);
+  if (changes) {
+    struct statfs status {};
+    if (::fstatfs(root, &status) != 0) return sys_fail("fstatfs");
+    // What was in force stays in force; the names of statvfs and of mount have the same values.
+    auto flags = static_cast<unsigned long>(status.f_flags) &
+                 (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
+    for (const auto& pair : kFlags) {
+      if ((attributes.clear & pair.attribute) != 0) flags &= ~pair.flag;
+      if ((attributes.set & pair.attribute) != 0) flags |= pair.flag;
+    }
+    if (::mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | MS_BIND | flags, nullptr) != 0)
+      return sys_fail("mount(MS_REMOUNT)");
+  }
+  const unsigned long deep = recursion == Recursion::kWholeTree ? MS_REC : 0;
+  if (attributes.propagation != 0 &&
+      ::mount(nullptr, path.c_str(), nullptr, attributes.propagation | deep, nullptr) != 0)
+    return sys_fail("mount(propagation)");
+  return {};
+}
+
+SysResult<void> set_attributes_anyhow(int proc, int root, Recursion recursion,
+                                      const MountAttributes& attributes) noexcept {
+  if (attributes.empty()) return {};
+  const auto set = set_attributes(root, "", recursion, attributes);
+  if (set || set.error().error != ENOSYS) return set;
+  return set_attributes_classic(proc, root, recursion, attributes);
+}
+
+bool is_same_file(int one, int other) noexcept {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
 }
 
 DescriptorPath::DescriptorPath(int fd) noexcept {

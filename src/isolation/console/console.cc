@@ -85,10 +85,8 @@ SysResult<void> bind_console(const ConsolePlan& plan, int slave, const ChildCont
     return {};
   }
   if (!is_refused_api(tree.error().error)) return sys_fail_with(tree.error().error, "open_tree", subject);
-  if (::fchdir(child.proc) != 0) return sys_fail("fchdir", "/proc");
-  if (::mount(DescriptorPath(slave).c_str(), DescriptorPath(target->get()).c_str(), nullptr, MS_BIND,
-              nullptr) != 0)
-    return sys_fail("mount(MS_BIND)", subject);
+  const auto bound = bind_classic(child.proc, slave, target->get(), Recursion::kThisMount);
+  if (!bound) return sys_fail_with(bound.error().error, bound.error().call, subject);
   return {};
 }
 

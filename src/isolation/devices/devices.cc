@@ -67,9 +67,30 @@ SysResult<void> make_node(const Spot& spot, const DeviceNodePlan& node) noexcept
 // The host's node of the same path, checked by its number through the descriptor that is then bound:
 // a path that was swapped in between cannot get in (CVE-2025-31133). Read-only, so that root inside
 // cannot change the mode of the host's node; devices are written all the same.
-SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node) noexcept {
-  const MountAttributes attributes{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, -1};
-  const auto tree = clone_tree_with(AT_FDCWD, node.source.c_str(), Recursion::kThisMount, attributes);
+constexpr MountAttributes kNodeAttributes{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0,
+                                          MS_PRIVATE, -1};
+
+// Without the new mount API.
+SysResult<void> bind_node_classic(int source, const Spot& spot, const DeviceNodePlan& node,
+                                  const ChildContext& child) noexcept {
+  const auto target = open_at(spot.directory, spot.name, O_PATH | O_NOFOLLOW);
+  if (!target) return sys_fail_with(target.error().error, target.error().call, subject_of(node));
+  const auto bound = bind_classic(child.proc, source, target->get(), Recursion::kThisMount);
+  if (!bound) return sys_fail_with(bound.error().error, bound.error().call, subject_of(node));
+  const auto mounted = open_at(spot.directory, spot.name, O_PATH | O_NOFOLLOW);
+  if (!mounted || !is_same_file(source, mounted->get()))
+    return sys_fail_with(EXDEV, "the node was swapped while it was mounted", subject_of(node));
+  const auto set =
+      set_attributes_anyhow(child.proc, mounted->get(), Recursion::kThisMount, kNodeAttributes);
+  if (!set) return sys_fail_with(set.error().error, set.error().call, subject_of(node));
+  return {};
+}
+
+SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node,
+                          const ChildContext& child) noexcept {
+  auto tree = clone_tree_with(AT_FDCWD, node.source.c_str(), Recursion::kThisMount, kNodeAttributes);
+  const bool classic = !tree && is_refused_api(tree.error().error);
+  if (classic) tree = open_at(AT_FDCWD, node.source.c_str(), O_PATH);
   if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject_of(node));
   struct stat status {};
   if (::fstat(tree->get(), &status) != 0) return sys_fail("fstat", subject_of(node));
@@ -77,6 +98,7 @@ SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node) noexcept
     return sys_fail_with(ENXIO, "the host's node is another device", subject_of(node));
   if (::mknodat(spot.directory, spot.name, S_IFREG | 0644, 0) != 0 && errno != EEXIST)
     return sys_fail("mknod", subject_of(node));
+  if (classic) return bind_node_classic(tree->get(), spot, node, child);
   // Never onto a link: move_mount does not follow the last component.
   const auto attached = attach_mount(tree->get(), spot.directory, spot.name);
   if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject_of(node));
@@ -93,7 +115,7 @@ SysResult<void> place_node(const DeviceNodePlan& node, DeviceMethod method,
     if (made.error().error == EEXIST) return check_node(*spot, node);
     if (made.error().error != EPERM) return made;
   }
-  TRY(bind_node(*spot, node));
+  TRY(bind_node(*spot, node, child));
   return check_node(*spot, node);
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include <array>
@@ -17,19 +16,16 @@ namespace {
 
 constexpr std::uint64_t kCoverAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
-// What root of the container must not change about the host's own node: read-only.
-SysResult<Fd> null_device() noexcept {
-  const MountAttributes attributes{kCoverAttributes, 0, MS_PRIVATE, -1};
-  auto tree = clone_tree_with(AT_FDCWD, "/dev/null", Recursion::kThisMount, attributes);
-  // Without the new API: the host's node itself, bound as it is.
-  if (!tree && is_refused_api(tree.error().error)) tree = open_at(AT_FDCWD, "/dev/null", O_PATH);
-  if (!tree) return tree;
-  // Whatever else stands at that path must not become a window (CVE-2025-31133).
+constexpr MountAttributes kNullAttributes{kCoverAttributes, 0, MS_PRIVATE, -1};
+constexpr MountAttributes kReadOnly{MOUNT_ATTR_RDONLY, 0, 0, -1};
+
+// Whatever else stands at that path must not become a window (CVE-2025-31133).
+SysResult<void> require_null_device(int fd) noexcept {
   struct stat status {};
-  if (::fstat(tree->get(), &status) != 0) return sys_fail("fstat", "/dev/null");
+  if (::fstat(fd, &status) != 0) return sys_fail("fstat", "/dev/null");
   if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(1, 3))
     return sys_fail_with(ENXIO, "the null device is another file", "/dev/null");
-  return tree;
+  return {};
 }
 
 SysResult<Fd> empty_directory(const char* label) noexcept {
@@ -80,35 +76,61 @@ SysResult<Fd> Masker::open(const Place& place) const noexcept {
 
 SysResult<Masker::Cover*> Masker::cover_of(Kind kind) noexcept {
   Cover& cover = kind == Kind::kFile ? null_device_ : empty_;
-  if (cover.mount) return &cover;
-  auto made = kind == Kind::kFile ? null_device() : empty_directory(label_);
+  if (cover.mount || cover.classic) return &cover;
+  // Read-only: root of the container must not change the mode of the host's own node.
+  auto made = kind == Kind::kFile
+                  ? clone_tree_with(AT_FDCWD, "/dev/null", Recursion::kThisMount, kNullAttributes)
+                  : empty_directory(label_);
+  if (!made && is_refused_api(made.error().error)) {
+    cover.classic = true;
+    if (kind == Kind::kDirectory) return &cover;
+    made = open_at(AT_FDCWD, "/dev/null", O_PATH);
+  }
   if (!made) return std::unexpected(made.error());
+  if (kind == Kind::kFile) TRY(require_null_device(made->get()));
   cover.mount = std::move(*made);
   return &cover;
+}
+
+// `source` bound where the place is, looked up again, and made read-only.
+SysResult<void> Masker::bind_read_only_classic(int source, const Place& place) noexcept {
+  const char* subject = place.absolute.c_str();
+  const auto target = open(place);
+  if (!target) return sys_fail_with(target.error().error, target.error().call, subject);
+  here_ = -1;
+  const auto bound = bind_classic(child_.proc, source, target->get(), Recursion::kWholeTree);
+  if (!bound) return sys_fail_with(bound.error().error, bound.error().call, subject);
+  const auto mounted = open(place);
+  if (!mounted || !is_same_file(source, mounted->get()))
+    return sys_fail_with(EXDEV, "the path was swapped while it was mounted", subject);
+  const auto set = set_attributes_anyhow(child_.proc, mounted->get(), Recursion::kThisMount, kReadOnly);
+  if (!set) return sys_fail_with(set.error().error, set.error().call, subject);
+  return {};
+}
+
+SysResult<void> Masker::put_classic(Kind kind, int source, const Place& place) noexcept {
+  if (kind == Kind::kFile) return bind_read_only_classic(source, place);
+  const auto target = open(place);
+  if (!target) return sys_fail_with(target.error().error, target.error().call, place.absolute.c_str());
+  TRY(enter(child_.proc));
+  if (::mount("tmpfs", DescriptorPath(target->get()).c_str(), "tmpfs",
+              MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
+    return sys_fail("mount(tmpfs)", place.absolute.c_str());
+  return {};
 }
 
 // Onto `name` beneath `directory`, which is a procfs; or onto the descriptor itself.
 SysResult<void> Masker::put(Kind kind, int directory, const char* name, const Place& place) noexcept {
   const char* subject = place.absolute.c_str();
   const auto cover = cover_of(kind);
-  if (!cover && kind == Kind::kDirectory && is_refused_api(cover.error().error)) {
-    const DescriptorPath by_descriptor(directory);
-    TRY(enter(*name == '\0' ? child_.proc : directory));
-    const char* target = *name == '\0' ? by_descriptor.c_str() : name;
-    if (::mount("tmpfs", target, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
-      return sys_fail("mount(tmpfs)", subject);
-    return {};
-  }
   if (!cover) return std::unexpected(cover.error());
   const int mount = (*cover)->mount.get();
+  if ((*cover)->classic) return put_classic(kind, mount, place);
   if (!(*cover)->attached) {
     const auto attached = attach_mount(mount, directory, name);
-    if (attached) {
-      (*cover)->attached = true;
-      return {};
-    }
-    if (!is_refused_api(attached.error().error) && attached.error().error != EINVAL)
-      return sys_fail_with(attached.error().error, attached.error().call, subject);
+    if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject);
+    (*cover)->attached = true;
+    return {};
   }
   const DescriptorPath source(mount);
   const DescriptorPath by_descriptor(directory);
@@ -151,17 +173,14 @@ SysResult<void> Masker::read_only_in_proc(const Place& place) noexcept {
     if (is_missing(errno)) return {};
     return sys_fail("mount(MS_BIND)", subject);
   }
-  const MountAttributes read_only{MOUNT_ATTR_RDONLY, 0, 0, -1};
-  const auto set = set_attributes(child_.fresh_proc, name, Recursion::kWholeTree, read_only);
-  if (set) return {};
-  if (set.error().error != ENOSYS) return sys_fail_with(set.error().error, set.error().call, subject);
-  // Before Linux 5.12.
-  struct statfs status {};
-  if (::statfs(name, &status) != 0) return sys_fail("statfs", subject);
-  const auto kept = static_cast<unsigned long>(status.f_flags) &
-                    (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
-  if (::mount(nullptr, name, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kept, nullptr) != 0)
-    return sys_fail("mount(MS_REMOUNT)", subject);
+  auto set = set_attributes(child_.fresh_proc, name, Recursion::kWholeTree, kReadOnly);
+  if (!set && set.error().error == ENOSYS) {
+    const auto mounted = open_at(child_.fresh_proc, name, O_PATH | O_NOFOLLOW);
+    if (!mounted) return sys_fail_with(mounted.error().error, mounted.error().call, subject);
+    here_ = -1;
+    set = set_attributes_classic(child_.proc, mounted->get(), Recursion::kThisMount, kReadOnly);
+  }
+  if (!set) return sys_fail_with(set.error().error, set.error().call, subject);
   return {};
 }
 
@@ -173,8 +192,8 @@ SysResult<void> Masker::make_read_only(const Place& place) noexcept {
     if (is_missing(target.error().error)) return {};
     return sys_fail_with(target.error().error, target.error().call, subject);
   }
-  const MountAttributes read_only{MOUNT_ATTR_RDONLY, 0, 0, -1};
-  const auto tree = clone_tree_with(target->get(), "", Recursion::kWholeTree, read_only);
+  const auto tree = clone_tree_with(target->get(), "", Recursion::kWholeTree, kReadOnly);
+  if (!tree && is_refused_api(tree.error().error)) return bind_read_only_classic(target->get(), place);
   if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject);
   const auto attached = attach_mount(tree->get(), target->get(), "");
   if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject);

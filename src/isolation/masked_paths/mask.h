@@ -24,12 +24,15 @@ class Masker {
   struct Cover {
     Fd mount;
     bool attached = false;
+    bool classic = false;  // the new mount API is refused
   };
 
   bool is_plain_proc(const Place& place) const noexcept;
   SysResult<Fd> open(const Place& place) const noexcept;
   SysResult<Cover*> cover_of(Kind kind) noexcept;
   SysResult<void> put(Kind kind, int directory, const char* name, const Place& place) noexcept;
+  SysResult<void> put_classic(Kind kind, int source, const Place& place) noexcept;
+  SysResult<void> bind_read_only_classic(int source, const Place& place) noexcept;
   SysResult<void> mask_in_proc(const Place& place) noexcept;
   SysResult<void> read_only_in_proc(const Place& place) noexcept;
   SysResult<void> enter(int directory) noexcept;

@@ -45,11 +45,16 @@ std::string_view own_group(std::string_view lines, std::string_view controller) 
 class GroupPath {
  public:
   SysResult<void> set(const CgroupView& view, std::string_view groups) noexcept {
-    const std::string_view group = own_group(groups, view.controller);
+    std::string_view group = own_group(groups, view.controller);
     if (group.empty()) return sys_fail_with(ENOENT, "find the own cgroup", view.mount_point.c_str());
-    // A group above the root of the runtime's own cgroup namespace has no path here.
-    if (group.starts_with("/.."))
+    // A group above the root of the runtime's own cgroup namespace, or beside what is mounted, has no
+    // path here.
+    const std::size_t above = view.mount_root.size();
+    const bool beneath = group.starts_with(view.mount_root) &&
+                         (above == 0 || group.size() == above || group[above] == '/');
+    if (!beneath || group.starts_with("/.."))
       return sys_fail_with(EXDEV, "find the own cgroup", view.mount_point.c_str());
+    group.remove_prefix(above);
     if (view.mount_point.size() + group.size() >= sizeof text_)
       return sys_fail_with(ENAMETOOLONG, "find the own cgroup", view.mount_point.c_str());
     std::memcpy(text_, view.mount_point.data(), view.mount_point.size());
@@ -68,15 +73,9 @@ SysResult<void> mount_one_hierarchy(const MountPlan& plan, std::string_view grou
   const CgroupView& view = plan.cgroups.front();
   GroupPath path;
   TRY(path.set(view, groups));
-  auto tree = clone_tree_with(AT_FDCWD, path.c_str(), Recursion::kThisMount, plan.tree_attributes);
-  const bool late = !tree && tree.error().error == ENOSYS;
-  if (late) tree = clone_tree(AT_FDCWD, path.c_str(), Recursion::kThisMount);
-  if (!tree) return sys_fail_with(tree.error().error, tree.error().call, view.mount_point.c_str());
-  const auto destination = find_destination(plan, child, tree->get());
-  if (!destination) return std::unexpected(destination.error());
-  TRY(attach_at(tree->get(), *destination, plan));
-  if (!late) return {};
-  return set_attributes_late(tree->get(), Recursion::kThisMount, plan.tree_attributes, plan, child, here);
+  auto source = open_bind_source(path.c_str(), plan);
+  if (!source) return sys_fail_with(source.error().error, source.error().call, view.mount_point.c_str());
+  return place_bind(std::move(*source), plan, child, here);
 }
 
 SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
@@ -93,11 +92,16 @@ SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
 
 SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view groups,
                                       const ChildContext& child, WorkingDirectory& here) noexcept {
-  const auto directory = directory_of_hierarchies(plan);
-  if (!directory) return std::unexpected(directory.error());
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
-  TRY(attach_at(directory->get(), *destination, plan));
+  auto directory = directory_of_hierarchies(plan);
+  if (directory) {
+    TRY(attach_at(directory->get(), *destination, plan));
+  } else if (is_refused_api(directory.error().error)) {
+    TRY(mount_there(plan, *destination, {"tmpfs", "tmpfs", 0, "mode=755,size=4k,nr_inodes=64"}, child, here));
+    directory = open_mounted(plan, *destination, child);
+  }
+  if (!directory) return std::unexpected(directory.error());
   TRY(here.enter(directory->get()));
   here.forget();
   for (const CgroupView& view : plan.cgroups) {
@@ -113,14 +117,15 @@ SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view gr
   const auto set =
       set_attributes(directory->get(), "", Recursion::kWholeTree, plan.tree_attributes);
   if (set) return {};
-  if (set.error().error != ENOSYS) return sys_fail_with(set.error().error, set.error().call, plan.destination());
+  if (set.error().error != ENOSYS)
+    return sys_fail_with(set.error().error, set.error().call, plan.destination());
   for (const CgroupView& view : plan.cgroups) {
     const auto mounted = open_at(directory->get(), view.name.c_str(), O_PATH | O_DIRECTORY);
     if (!mounted) return std::unexpected(mounted.error());
-    TRY(set_attributes_late(mounted->get(), Recursion::kThisMount, plan.tree_attributes, plan, child, here));
+    TRY(finish_attributes(mounted->get(), Recursion::kThisMount, plan.tree_attributes, plan, child, here));
   }
-  return set_attributes_late(directory->get(), Recursion::kThisMount, plan.tree_attributes, plan, child,
-                             here);
+  return finish_attributes(directory->get(), Recursion::kThisMount, plan.tree_attributes, plan, child,
+                           here);
 }
 
 }  // namespace

@@ -275,6 +275,7 @@ Result<void> Describer::file_system(MountPlan& plan, const oci::Mount& mount) {
 CgroupView Describer::view_of(const CgroupHierarchy& hierarchy) const {
   CgroupView view;
   view.mount_point = hierarchy.mount_point;
+  if (hierarchy.mount_root != "/") view.mount_root = hierarchy.mount_root;
   if (hierarchy.v2) {
     view.name = "unified";
     return view;

@@ -67,35 +67,16 @@ SysResult<Destination> resolve_destination(const MountPlan& plan, const ChildCon
   return destination;
 }
 
-// mount(2) there: relative to a directory that nobody else can write, or by descriptor.
-SysResult<void> mount_there(const MountPlan& plan, const Destination& destination,
-                            const char* source, const char* type, unsigned long flags,
-                            const char* data, const ChildContext& child,
-                            WorkingDirectory& here) noexcept {
-  const DescriptorPath by_descriptor(destination.directory);
-  const bool by_name = *destination.name != '\0';
-  TRY(here.enter(by_name ? destination.directory : child.proc));
-  const char* target = by_name ? destination.name : by_descriptor.c_str();
-  if (::mount(source, target, type, flags, data) != 0) return sys_fail("mount", plan.destination());
-  return {};
+const char* data_of(const MountPlan& plan) noexcept {
+  return plan.data.empty() ? nullptr : plan.data.c_str();
 }
-
-struct FlagPair {
-  std::uint64_t attribute;
-  unsigned long flag;
-};
-constexpr FlagPair kFlags[] = {
-    {MOUNT_ATTR_RDONLY, MS_RDONLY},         {MOUNT_ATTR_NOSUID, MS_NOSUID},
-    {MOUNT_ATTR_NODEV, MS_NODEV},           {MOUNT_ATTR_NOEXEC, MS_NOEXEC},
-    {MOUNT_ATTR_NOATIME, MS_NOATIME},       {MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
-    {MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}, {MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW}};
 
 SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
                               WorkingDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
-  return mount_there(plan, *destination, plan.source.c_str(), plan.type.c_str(), plan.flags,
-                     plan.data.empty() ? nullptr : plan.data.c_str(), child, here);
+  return mount_there(plan, *destination,
+                     {plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)}, child, here);
 }
 
 SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
@@ -108,48 +89,35 @@ SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
   return create_mount(context->get(), plan.attributes.set & ~late, plan.type.c_str());
 }
 
-// Without the new mount API: mount(2), and the new root opened by its path. It must be the kind of
-// file system that was mounted; on a hostile image that is as far as it goes.
-SysResult<Fd> mount_and_open(const MountPlan& plan, const Destination& destination,
-                             ChildContext& child, WorkingDirectory& here) noexcept {
+SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
+                          const ChildContext& child, WorkingDirectory& here) noexcept {
+  auto root = new_file_system(plan);
+  if (root) {
+    // Before it is covered: what tmpcopyup copies.
+    if (plan.copy_up) TRY(copy_tree(destination.directory, root->get()));
+    TRY(attach_at(root->get(), destination, plan));
+    return root;
+  }
+  const bool about_parameter = std::strcmp(root.error().call, "fsconfig") == 0;
+  if (about_parameter) return root;
+  if (!is_refused_api(root.error().error)) return about(root.error(), plan);
   const unsigned long late = plan.copy_up ? MS_RDONLY : 0;
-  TRY(mount_there(plan, destination, plan.source.c_str(), plan.type.c_str(), plan.flags & ~late,
-                  plan.data.empty() ? nullptr : plan.data.c_str(), child, here));
-  struct stat before {};
-  struct stat after {};
-  if (::fstat(destination.directory, &before) != 0) return sys_fail("fstat", plan.destination());
-  auto root = RootDir(child.root).open(plan.destination(), O_PATH | O_DIRECTORY,
-                                       plan.exact ? Symlinks::kRefuse : Symlinks::kFollowInside);
-  if (!root) return about(root.error(), plan);
-  if (::fstat(root->get(), &after) != 0) return sys_fail("fstat", plan.destination());
-  const bool same_place = *destination.name == '\0' && before.st_dev == after.st_dev &&
-                          before.st_ino == after.st_ino;
-  if (same_place || (plan.becomes == Anchor::kProc && !is_on_procfs(root->get())))
-    return sys_fail_with(EXDEV, "the destination was swapped while it was mounted", plan.destination());
+  TRY(mount_there(plan, destination,
+                  {plan.source.c_str(), plan.type.c_str(), plan.flags & ~late, data_of(plan)}, child, here));
+  root = open_mounted(plan, destination, child);
+  if (root && plan.copy_up) TRY(copy_tree(destination.directory, root->get()));
   return root;
 }
 
 SysResult<void> apply_fresh(const MountPlan& plan, ChildContext& child,
                             WorkingDirectory& here) noexcept {
-  auto root = new_file_system(plan);
-  if (!root && std::strcmp(root.error().call, "fsconfig") == 0) return std::unexpected(root.error());
-  if (!root && !is_refused_api(root.error().error)) return about(root.error(), plan);
-  // Before it is covered: what tmpcopyup copies.
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
-  if (root && !plan.copy_up) {
-    TRY(attach_at(root->get(), *destination, plan));
-  } else if (root) {
-    TRY(copy_tree(destination->directory, root->get()));
-    TRY(attach_at(root->get(), *destination, plan));
-  } else {
-    root = mount_and_open(plan, *destination, child, here);
-    if (!root) return std::unexpected(root.error());
-    if (plan.copy_up) TRY(copy_tree(destination->directory, root->get()));
-  }
+  auto root = mount_fresh(plan, *destination, child, here);
+  if (!root) return std::unexpected(root.error());
   MountAttributes late = plan.attributes;
   late.set &= plan.copy_up ? MOUNT_ATTR_RDONLY : 0U;
-  TRY(set_attributes_late(root->get(), Recursion::kThisMount, late, plan, child, here));
+  TRY(finish_attributes(root->get(), Recursion::kThisMount, late, plan, child, here));
   if (int* slot = anchor_slot(child, plan.becomes)) {
     if (*slot >= 0) ::close(*slot);
     *slot = root->release();
@@ -157,47 +125,33 @@ SysResult<void> apply_fresh(const MountPlan& plan, ChildContext& child,
   return {};
 }
 
-SysResult<void> apply_bind(const MountPlan& plan, ChildContext& child,
+SysResult<void> apply_bind(const MountPlan& plan, const ChildContext& child,
                            WorkingDirectory& here) noexcept {
-  Fd own;
-  int tree = -1;
-  bool attributes_later = false;
-  if (plan.method == MountMethod::kFromParent) {
-    const auto received = child.parent.wait_for_mount(child.parent.self, *plan.parent_mount);
-    if (!received) return std::unexpected(received.error());
-    tree = *received;
-  } else {
-    auto cloned = clone_tree_with(AT_FDCWD, plan.source.c_str(), plan.recursion, plan.tree_attributes);
-    if (!cloned && cloned.error().error == ENOSYS) {
-      cloned = clone_tree(AT_FDCWD, plan.source.c_str(), plan.recursion);
-      attributes_later = true;
-    }
-    if (!cloned) return std::unexpected(cloned.error());
-    own = std::move(*cloned);
-    tree = own.get();
-  }
-  if (plan.source_must_be_procfs && !is_on_procfs(tree))
+  auto source = open_bind_source(plan.source.c_str(), plan);
+  if (!source) return std::unexpected(source.error());
+  if (plan.source_must_be_procfs && !is_on_procfs(source->tree.get()))
     return sys_fail_with(EPERM, "bind something other than a procfs on /proc", plan.source.c_str());
-  const auto destination = find_destination(plan, child, tree);
-  if (!destination) return std::unexpected(destination.error());
-  if (plan.method == MountMethod::kBind && !plan.attributes.empty() && !attributes_later) {
-    if (auto set = set_attributes(tree, "", Recursion::kThisMount, plan.attributes); !set)
-      return sys_fail_with(set.error().error, set.error().call, plan.source.c_str());
-  }
-  TRY(attach_at(tree, *destination, plan));
-  if (!attributes_later) return {};
-  TRY(set_attributes_late(tree, plan.recursion, plan.tree_attributes, plan, child, here));
-  return set_attributes_late(tree, Recursion::kThisMount, plan.attributes, plan, child, here);
+  return place_bind(std::move(*source), plan, child, here);
 }
 
-SysResult<void> apply_remount(const MountPlan& plan, ChildContext& child,
+SysResult<void> apply_from_parent(const MountPlan& plan, const ChildContext& child) noexcept {
+  const auto tree = child.parent.wait_for_mount(child.parent.self, *plan.parent_mount);
+  if (!tree) return std::unexpected(tree.error());
+  if (plan.source_must_be_procfs && !is_on_procfs(*tree))
+    return sys_fail_with(EPERM, "bind something other than a procfs on /proc", plan.source.c_str());
+  const auto destination = find_destination(plan, child, *tree);
+  if (!destination) return std::unexpected(destination.error());
+  return attach_at(*tree, *destination, plan);
+}
+
+SysResult<void> apply_remount(const MountPlan& plan, const ChildContext& child,
                               WorkingDirectory& here) noexcept {
-  const auto mounted = RootDir(child.root).open(plan.destination(), O_PATH);
+  auto mounted = RootDir(child.root).open(plan.destination(), O_PATH);
   if (!mounted) return about(mounted.error(), plan);
   Destination destination;
-  destination.directory = mounted->get();
-  return mount_there(plan, destination, nullptr, nullptr, plan.flags,
-                     plan.data.empty() ? nullptr : plan.data.c_str(), child, here);
+  destination.owned = std::move(*mounted);
+  destination.directory = destination.owned.get();
+  return mount_there(plan, destination, {nullptr, nullptr, plan.flags, data_of(plan)}, child, here);
 }
 
 SysResult<void> apply_one(const MountPlan& plan, ChildContext& child,
@@ -205,8 +159,8 @@ SysResult<void> apply_one(const MountPlan& plan, ChildContext& child,
   switch (plan.method) {
     case MountMethod::kClassic: return apply_classic(plan, child, here);
     case MountMethod::kFresh: return apply_fresh(plan, child, here);
-    case MountMethod::kBind:
-    case MountMethod::kFromParent: return apply_bind(plan, child, here);
+    case MountMethod::kBind: return apply_bind(plan, child, here);
+    case MountMethod::kFromParent: return apply_from_parent(plan, child);
     case MountMethod::kRemount: return apply_remount(plan, child, here);
     case MountMethod::kCgroup: return mount_cgroups(plan, child, here);
   }
@@ -246,37 +200,84 @@ SysResult<void> attach_at(int tree, const Destination& destination, const MountP
   return {};
 }
 
-SysResult<void> set_attributes_late(int root, Recursion recursion, const MountAttributes& attributes,
-                                    const MountPlan& plan, const ChildContext& child,
-                                    WorkingDirectory& here) noexcept {
-  if (attributes.empty()) return {};
-  const auto set = set_attributes(root, "", recursion, attributes);
-  if (set) return {};
-  if (set.error().error != ENOSYS) return about(set.error(), plan);
-  // Before Linux 5.12: the same by mount(2), which cannot do it for a whole tree.
-  const bool changes = attributes.set != 0 || attributes.clear != 0;
-  if (changes && recursion == Recursion::kWholeTree)
-    return sys_fail_with(ENOSYS, "mount_setattr(AT_RECURSIVE), Linux 5.12", plan.destination());
-  const DescriptorPath path(root);
-  TRY(here.enter(child.proc));
-  if (changes) {
-    struct statfs status {};
-    if (::fstatfs(root, &status) != 0) return sys_fail("fstatfs", plan.destination());
-    // What was in force stays in force; the names of statvfs and of mount have the same values.
-    auto flags = static_cast<unsigned long>(status.f_flags) &
-                 (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
-    for (const auto& pair : kFlags) {
-      if ((attributes.clear & pair.attribute) != 0) flags &= ~pair.flag;
-      if ((attributes.set & pair.attribute) == pair.attribute) flags |= pair.flag;
-    }
-    if (::mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | MS_BIND | flags, nullptr) != 0)
-      return sys_fail("mount(MS_REMOUNT)", plan.destination());
-  }
-  const unsigned long deep = recursion == Recursion::kWholeTree ? MS_REC : 0;
-  if (attributes.propagation != 0 &&
-      ::mount(nullptr, path.c_str(), nullptr, attributes.propagation | deep, nullptr) != 0)
-    return sys_fail("mount(propagation)", plan.destination());
+SysResult<void> mount_there(const MountPlan& plan, const Destination& destination,
+                            const ClassicMount& mount, const ChildContext& child,
+                            WorkingDirectory& here) noexcept {
+  const DescriptorPath by_descriptor(destination.directory);
+  const bool by_name = *destination.name != '\0';
+  TRY(here.enter(by_name ? destination.directory : child.proc));
+  const char* target = by_name ? destination.name : by_descriptor.c_str();
+  if (::mount(mount.source, target, mount.type, mount.flags, mount.data) != 0)
+    return sys_fail("mount", plan.destination());
   return {};
+}
+
+SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
+                           const ChildContext& child) noexcept {
+  const int anchor = anchor_of(child, plan.place.anchor);
+  const RootDir root(anchor >= 0 ? anchor : child.root);
+  auto mounted = root.open(anchor >= 0 ? plan.place.path.c_str() : plan.destination(), O_PATH,
+                           plan.exact ? Symlinks::kRefuse : Symlinks::kFollowInside);
+  if (!mounted) return about(mounted.error(), plan);
+  const bool still_the_old_one = *covered.name == '\0' && is_same_file(covered.directory, mounted->get());
+  if (still_the_old_one || (plan.becomes == Anchor::kProc && !is_on_procfs(mounted->get())))
+    return sys_fail_with(EXDEV, "the destination was swapped while it was mounted", plan.destination());
+  return mounted;
+}
+
+SysResult<void> finish_attributes(int root, Recursion recursion, const MountAttributes& attributes,
+                                  const MountPlan& plan, const ChildContext& child,
+                                  WorkingDirectory& here) noexcept {
+  if (attributes.empty()) return {};
+  here.forget();
+  const auto set = set_attributes_anyhow(child.proc, root, recursion, attributes);
+  if (!set) return about(set.error(), plan);
+  return {};
+}
+
+SysResult<BindSource> open_bind_source(const char* path, const MountPlan& plan) noexcept {
+  BindSource source;
+  auto tree = clone_tree_with(AT_FDCWD, path, plan.recursion, plan.tree_attributes);
+  if (!tree && tree.error().error == ENOSYS) {
+    tree = clone_tree(AT_FDCWD, path, plan.recursion);
+    source.has_attributes = false;
+  }
+  if (!tree && is_refused_api(tree.error().error)) {
+    tree = open_at(AT_FDCWD, path, O_PATH);
+    source.detached = source.has_attributes = false;
+  }
+  if (!tree) return std::unexpected(tree.error());
+  source.tree = std::move(*tree);
+  return source;
+}
+
+SysResult<void> place_bind(BindSource source, const MountPlan& plan, const ChildContext& child,
+                           WorkingDirectory& here) noexcept {
+  const auto destination = find_destination(plan, child, source.tree.get());
+  if (!destination) return std::unexpected(destination.error());
+  if (source.detached) {
+    TRY(attach_at(source.tree.get(), *destination, plan));
+  } else {
+    const DescriptorPath from(source.tree.get());
+    Destination target;
+    target.directory = destination->directory;
+    if (*destination->name != '\0') {
+      auto opened = open_at(destination->directory, destination->name, O_PATH | O_NOFOLLOW);
+      if (!opened) return about(opened.error(), plan);
+      target.owned = std::move(*opened);
+      target.directory = target.owned.get();
+    }
+    const unsigned long deep = plan.recursion == Recursion::kWholeTree ? MS_REC : 0;
+    TRY(mount_there(plan, target, {from.c_str(), nullptr, MS_BIND | deep, nullptr}, child, here));
+    auto mounted = open_mounted(plan, target, child);
+    if (!mounted) return std::unexpected(mounted.error());
+    if (!is_same_file(mounted->get(), source.tree.get()))
+      return sys_fail_with(EXDEV, "the destination was swapped while it was mounted", plan.destination());
+    source.tree = std::move(*mounted);
+  }
+  if (!source.has_attributes)
+    TRY(finish_attributes(source.tree.get(), plan.recursion, plan.tree_attributes, plan, child, here));
+  return finish_attributes(source.tree.get(), Recursion::kThisMount, plan.attributes, plan, child, here);
 }
 
 SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexcept {

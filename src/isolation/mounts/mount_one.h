@@ -35,10 +35,37 @@ SysResult<Destination> find_destination(const MountPlan& plan, const ChildContex
 // Attaches a detached tree there, and drops the destination.
 SysResult<void> attach_at(int tree, const Destination& destination, const MountPlan& plan) noexcept;
 
-// mount_setattr(2) on what is attached; before Linux 5.12 a remount through the descriptor.
-SysResult<void> set_attributes_late(int root, Recursion recursion, const MountAttributes& attributes,
-                                    const MountPlan& plan, const ChildContext& child,
-                                    WorkingDirectory& here) noexcept;
+// mount(2) there: relative to a directory that nobody else can write, or by descriptor.
+struct ClassicMount {
+  const char* source = nullptr;
+  const char* type = nullptr;
+  unsigned long flags = 0;
+  const char* data = nullptr;
+};
+SysResult<void> mount_there(const MountPlan& plan, const Destination& destination,
+                            const ClassicMount& mount, const ChildContext& child,
+                            WorkingDirectory& here) noexcept;
+// The root of what has just been mounted there by mount(2), looked up once more. It must be another
+// directory than the one that was covered.
+SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
+                           const ChildContext& child) noexcept;
+
+// Attributes of what is attached, on any kernel.
+SysResult<void> finish_attributes(int root, Recursion recursion, const MountAttributes& attributes,
+                                  const MountPlan& plan, const ChildContext& child,
+                                  WorkingDirectory& here) noexcept;
+
+// A bind of `path` as a detached mount, with the attributes of the tree. Where the new mount API is
+// missing, `detached` is false and the descriptor is that of the source itself.
+struct BindSource {
+  Fd tree;
+  bool detached = true;
+  bool has_attributes = true;
+};
+SysResult<BindSource> open_bind_source(const char* path, const MountPlan& plan) noexcept;
+// Puts it on its destination and gives it the attributes that are still missing.
+SysResult<void> place_bind(BindSource source, const MountPlan& plan, const ChildContext& child,
+                           WorkingDirectory& here) noexcept;
 
 // cgroup_mount.cc
 SysResult<void> mount_cgroups(const MountPlan& plan, ChildContext& child,

@@ -29,6 +29,7 @@ enum class MountMethod {
 struct CgroupView {
   std::string name;         // directory beneath the destination: "cpu,cpuacct"; empty: the destination
   std::string mount_point;  // on the host
+  std::string mount_root;   // the group that is mounted there; empty for the hierarchy's root
   std::string controller;   // as in /proc/self/cgroup: one of its names, "name=systemd", "" for v2
   std::vector<std::string> links;  // "cpu", "cpuacct", when name is neither
 };

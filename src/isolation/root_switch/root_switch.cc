@@ -7,6 +7,8 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
+#include <utility>
+
 #include "base/text.h"
 #include "isolation/mounts/options.h"
 #include "isolation/root_switch/old_mounts.h"
@@ -19,7 +21,6 @@ SysResult<void> pivot() noexcept {
   // The new root is both: the old one lands on top of it, and "." still means what lies beneath.
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return sys_fail("pivot_root", "/");
   if (::umount2(".", MNT_DETACH) != 0) return sys_fail("umount of the host's root", "/");
-  if (::chdir("/") != 0) return sys_fail("chdir", "/");
   return {};
 }
 
@@ -32,31 +33,19 @@ SysResult<void> change_root(const ChildContext& child) noexcept {
   return {};
 }
 
-// Read-only and propagation of the root mount: one call, or the classic ones before Linux 5.12.
-SysResult<void> finish(const RootSwitchPlan& plan, int root) noexcept {
+// Read-only and propagation of the root mount, on any kernel.
+SysResult<void> finish(const RootSwitchPlan& plan, const ChildContext& child) noexcept {
   MountAttributes alone;
   MountAttributes tree;
   if (plan.read_only) alone.set = MOUNT_ATTR_RDONLY;
   (plan.propagation_recursive ? tree : alone).propagation = plan.propagation;
-  if (!tree.empty())
-    if (const auto set = set_attributes(root, "", Recursion::kWholeTree, tree); !set) {
-      if (set.error().error != ENOSYS) return sys_fail_with(set.error().error, set.error().call, "/");
-      if (::mount(nullptr, "/", nullptr, plan.propagation | MS_REC, nullptr) != 0)
-        return sys_fail("mount(propagation)", "/");
-    }
-  if (alone.empty()) return {};
-  const auto set = set_attributes(root, "", Recursion::kThisMount, alone);
-  if (set) return {};
-  if (set.error().error != ENOSYS) return sys_fail_with(set.error().error, set.error().call, "/");
-  if (alone.propagation != 0 && ::mount(nullptr, "/", nullptr, plan.propagation, nullptr) != 0)
-    return sys_fail("mount(propagation)", "/");
-  if (!plan.read_only) return {};
-  struct statfs status {};
-  if (::fstatfs(root, &status) != 0) return sys_fail("fstatfs", "/");
-  const auto kept = static_cast<unsigned long>(status.f_flags) &
-                    (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME);
-  if (::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kept, nullptr) != 0)
-    return sys_fail("mount(MS_REMOUNT)", "/");
+  for (const auto& [attributes, recursion] :
+       {std::pair{tree, Recursion::kWholeTree}, std::pair{alone, Recursion::kThisMount}}) {
+    const auto set = set_attributes_anyhow(child.proc, child.root, recursion, attributes);
+    if (!set) return sys_fail_with(set.error().error, set.error().call, "/");
+  }
+  // set_attributes_anyhow may have left us in the host's procfs.
+  if (::chdir("/") != 0) return sys_fail("chdir", "/");
   return {};
 }
 
@@ -111,7 +100,7 @@ SysResult<void> RootSwitch::apply(const Plan& plan, ChildContext& child) noexcep
   } else {
     TRY(change_root(child));
   }
-  return finish(plan, child.root);
+  return finish(plan, child);
 }
 
 SysResult<void> RootSwitch::verify(const Plan& plan, ChildContext& child) noexcept {

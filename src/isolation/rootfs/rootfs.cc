@@ -10,33 +10,17 @@
 namespace bulkhead::isolation {
 namespace {
 
-struct Identity {
-  dev_t device;
-  ino_t inode;
-  bool operator==(const Identity&) const = default;
-};
-
-SysResult<Identity> identity_of(int directory, const char* path) noexcept {
-  struct stat status {};
-  if (::fstatat(directory, path, &status, AT_EMPTY_PATH) != 0) return sys_fail("fstatat", path);
-  return Identity{status.st_dev, status.st_ino};
-}
-
 // Without the new mount API: bound onto itself, and opened again through what was mounted. The
 // directory may be swapped between the calls, so what was opened must be what was bound.
 SysResult<Fd> bind_onto_itself(const RootfsPlan& plan, const ChildContext& child) noexcept {
   const char* path = plan.path.c_str();
   auto source = open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY);
   if (!source) return source;
-  if (::fchdir(child.proc) != 0) return sys_fail("fchdir", "/proc");
-  const DescriptorPath target(source->get());
-  if (::mount(target.c_str(), target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
-    return sys_fail("mount(MS_BIND)", path);
+  const auto bound = bind_classic(child.proc, source->get(), source->get(), Recursion::kWholeTree);
+  if (!bound) return sys_fail_with(bound.error().error, bound.error().call, path);
   auto root = open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY);
   if (!root) return root;
-  const auto bound = identity_of(source->get(), "");
-  const auto opened = identity_of(root->get(), "");
-  if (!bound || !opened || *bound != *opened)
+  if (!is_same_file(source->get(), root->get()))
     return sys_fail_with(EXDEV, "the root was swapped while it was mounted", path);
   return root;
 }
