@@ -13,7 +13,8 @@ std::string item(std::string_view name, std::size_t index) {
   return field(name).append("/").append(std::to_string(index));
 }
 
-Result<std::string> device_number(std::int64_t major, std::int64_t minor, const std::string& where) {
+Result<std::string> device_number(std::int64_t major, std::int64_t minor,
+                                  const std::string& where) {
   if (major < 0 || minor < 0 || major > UINT32_MAX || minor > UINT32_MAX)
     return fail(ErrorKind::kInvalid, where + ": no device has such a number");
   return std::to_string(major) + ":" + std::to_string(minor);
@@ -46,7 +47,8 @@ struct Collector {
     const std::string prefix = device.empty() ? "" : device + " ";
     if (version == CgroupVersion::kV1) {
       add(device.empty() ? "blkio.weight" : "blkio.weight_device", prefix + number, why, kOneOf);
-      add(device.empty() ? "blkio.bfq.weight" : "blkio.bfq.weight_device", prefix + number, why, kOneOf);
+      add(device.empty() ? "blkio.bfq.weight" : "blkio.bfq.weight_device", prefix + number, why,
+          kOneOf);
     } else {
       add("io.bfq.weight", prefix + number, why, kOneOf);
       add("io.weight", (device.empty() ? "default " : prefix) + io_weight(weight), why, kOneOf);
@@ -54,8 +56,9 @@ struct Collector {
   }
 };
 
-Result<void> add_throttles(const std::vector<oci::BlockThrottleDevice>& devices, std::string_view name,
-                           const char* file_v1, const char* key_v2, Collector& out) {
+Result<void> add_throttles(const std::vector<oci::BlockThrottleDevice>& devices,
+                           std::string_view name, const char* file_v1, const char* key_v2,
+                           Collector& out) {
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::string where = item(name, i);
     TRY_ASSIGN(const std::string device, device_number(devices[i].major, devices[i].minor, where));

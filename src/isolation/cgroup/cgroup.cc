@@ -65,14 +65,14 @@ CgroupLimits::View view_of(const oci::Spec& spec) {
   return CgroupLimits::View::kCallers;
 }
 
-// The specification's condition for giving the group to the container's own root: a cgroup namespace
-// of its own, and the hierarchy mounted in it for writing.
+// The specification's condition for giving the group to the container's own root: a cgroup
+// namespace of its own, and the hierarchy mounted in it for writing.
 bool wants_delegation(const oci::Spec& spec) {
   if (view_of(spec) != CgroupLimits::View::kOwnRoot) return false;
   bool writable = false;
   for (const oci::Mount& mount : spec.mounts)
-    if (mount.destination == "/sys/fs/cgroup" && (mount.type == "cgroup" || mount.type == "cgroup2" ||
-                                                  mount.source == "cgroup"))
+    if (mount.destination == "/sys/fs/cgroup" &&
+        (mount.type == "cgroup" || mount.type == "cgroup2" || mount.source == "cgroup"))
       writable = std::find(mount.options.begin(), mount.options.end(), "ro") == mount.options.end();
   return writable;
 }
@@ -99,7 +99,8 @@ void add_device_list(const cgroup::DeviceListV1& list, CgroupGroup& group) {
   if (!lines.empty()) group.settings.push_back({other, std::move(lines), kWhy});
 }
 
-Result<void> describe_devices(const Request& request, const HostFacts& host, CgroupLimits::Plan& plan) {
+Result<void> describe_devices(const Request& request, const HostFacts& host,
+                              CgroupLimits::Plan& plan) {
   std::span<const oci::DeviceRule> rules;
   if (request.spec.linux_.resources) rules = request.spec.linux_.resources->devices;
   TRY_ASSIGN(cgroup::DevicePolicy policy, cgroup::device_policy(rules, "/linux/resources/devices"));
@@ -113,8 +114,10 @@ Result<void> describe_devices(const Request& request, const HostFacts& host, Cgr
   CgroupGroup* v1 = nullptr;
   CgroupGroup* v2 = nullptr;
   for (CgroupGroup& group : plan.groups) {
-    if (group.version == CgroupVersion::kV2) v2 = &group;
-    else if (group.has_controller("devices")) v1 = &group;
+    if (group.version == CgroupVersion::kV2)
+      v2 = &group;
+    else if (group.has_controller("devices"))
+      v1 = &group;
   }
   const auto list = cgroup::to_v1_list(policy);
   if (v1 != nullptr && list) {
@@ -122,15 +125,17 @@ Result<void> describe_devices(const Request& request, const HostFacts& host, Cgr
   } else if (v2 != nullptr) {
     v2->device_program = std::move(policy);
   } else if (v1 != nullptr) {
-    return fail(ErrorKind::kUnsupported,
-                "/linux/resources/devices: a rule takes devices out of an earlier, wider rule, which "
-                "the cgroup v1 device list cannot express",
-                "name the devices one by one, or mount a cgroup v2 hierarchy");
+    return fail(
+        ErrorKind::kUnsupported,
+        "/linux/resources/devices: a rule takes devices out of an earlier, wider rule, which "
+        "the cgroup v1 device list cannot express",
+        "name the devices one by one, or mount a cgroup v2 hierarchy");
   } else {
-    return fail(ErrorKind::kUnsupported,
-                "/linux/resources/devices: this host mounts neither the cgroup v1 devices controller "
-                "nor a cgroup v2 hierarchy",
-                "mount one of them at /sys/fs/cgroup");
+    return fail(
+        ErrorKind::kUnsupported,
+        "/linux/resources/devices: this host mounts neither the cgroup v1 devices controller "
+        "nor a cgroup v2 hierarchy",
+        "mount one of them at /sys/fs/cgroup");
   }
   return {};
 }
@@ -143,8 +148,8 @@ void place(std::vector<ControllerSettings> all, std::vector<CgroupGroup>& groups
       if (group.version != one.version) continue;
       if (one.version == CgroupVersion::kV1 && !group.has_controller(one.controller)) continue;
       if (one.version == CgroupVersion::kV2 && one.controller != "cgroup" &&
-          std::find(group.needed_controllers.begin(), group.needed_controllers.end(), one.controller) ==
-              group.needed_controllers.end())
+          std::find(group.needed_controllers.begin(), group.needed_controllers.end(),
+                    one.controller) == group.needed_controllers.end())
         group.needed_controllers.push_back(one.controller);
       std::move(one.settings.begin(), one.settings.end(), std::back_inserter(group.settings));
       break;
@@ -152,7 +157,8 @@ void place(std::vector<ControllerSettings> all, std::vector<CgroupGroup>& groups
   }
 }
 
-Result<void> describe_limits(const Request& request, const HostFacts& host, CgroupLimits::Plan& plan) {
+Result<void> describe_limits(const Request& request, const HostFacts& host,
+                             CgroupLimits::Plan& plan) {
   if (!request.spec.linux_.resources) return {};
   ControllerHomes homes = homes_of(host);
   for (const CgroupGroup& group : plan.groups)
@@ -168,16 +174,20 @@ Result<void> describe_limits(const Request& request, const HostFacts& host, Cgro
 void want_accounting(const HostFacts& host, std::vector<CgroupGroup>& groups) {
   for (const CgroupHierarchy& hierarchy : host.cgroups) {
     if (!hierarchy.v2) continue;
+    const std::vector<std::string>& needed = groups.front().needed_controllers;
     for (const char* controller : {"cpu", "io", "memory", "pids"})
-      if (offers(hierarchy, controller)) groups.front().wanted_controllers.emplace_back(controller);
+      if (offers(hierarchy, controller) &&
+          std::find(needed.begin(), needed.end(), controller) == needed.end())
+        groups.front().wanted_controllers.emplace_back(controller);
   }
 }
 
 Result<CgroupLimits::Plan> without_groups(const Request& request) {
   CgroupLimits::Plan plan;
   plan.standing = Standing::kOpened;
-  plan.reason = "the caller switched control groups off: the container stays in its caller's groups, "
-                "without limits of its own";
+  plan.reason =
+      "the caller switched control groups off: the container stays in its caller's groups, "
+      "without limits of its own";
   if (!request.spec.linux_.resources) return plan;
   // To see what was asked for: every controller has a home.
   oci::Resources asked = *request.spec.linux_.resources;
@@ -185,9 +195,10 @@ Result<CgroupLimits::Plan> without_groups(const Request& request) {
   TRY_ASSIGN(const auto none, cgroup::resource_settings(asked, {}, Moment::kCreate, &unmet));
   if (unmet.empty()) return plan;
   if (!request.defaults.cgroup_limits)
-    return fail(ErrorKind::kInvalid,
-                unmet.front().value + ": a limit was asked for, but control groups are switched off",
-                "leave out the limit, or choose the cgroupfs driver");
+    return fail(
+        ErrorKind::kInvalid,
+        unmet.front().value + ": a limit was asked for, but control groups are switched off",
+        "leave out the limit, or choose the cgroupfs driver");
   for (Fact& fact : unmet) fact.why = "control groups are switched off";
   plan.left_out = std::move(unmet);
   return plan;
@@ -212,7 +223,8 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
   }
   if (request.cgroup_driver == CgroupDriver::kDisabled) return without_groups(request);
   if (request.cgroup_driver == CgroupDriver::kSystemd)
-    return fail(ErrorKind::kUnsupported, "the systemd cgroup driver is not supported yet by this build",
+    return fail(ErrorKind::kUnsupported,
+                "the systemd cgroup driver is not supported yet by this build",
                 "use the cgroupfs driver (leave out --systemd-cgroup)");
   TRY_ASSIGN(const cgroup::GroupPath where,
              cgroup::group_path(request.spec.linux_.cgroups_path, request.container_id));
@@ -233,8 +245,8 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
   TRY(describe_devices(request, host, plan));
   want_accounting(host, plan.groups);
   for (CgroupGroup& group : plan.groups)
-    group.may_stay = (!host.privileged() && (group.settings.empty() || request.defaults.cgroup_limits)) ||
-                     false;
+    group.may_stay =
+        !host.privileged() && (group.settings.empty() || request.defaults.cgroup_limits);
   if (wants_delegation(request.spec) && !request.spec.linux_.uid_mappings.empty())
     plan.delegate_to = host_uid(request.spec, ContainerUid(0));
   return plan;
@@ -243,8 +255,9 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
 Explanation CgroupLimits::explain(const Plan& plan) {
   Explanation explanation{plan.standing, plan.reason, {}};
   for (const CgroupGroup& group : plan.groups) {
-    explanation.facts.push_back({group.name(), group.directory,
-                                 group.may_stay ? "stays in the caller's group where none can be made" : ""});
+    explanation.facts.push_back(
+        {group.name(), group.directory,
+         group.may_stay ? "stays in the caller's group where none can be made" : ""});
     for (const CgroupSetting& setting : group.settings) {
       std::string value = setting.value;
       std::replace(value.begin(), value.end(), '\n', ',');
@@ -253,7 +266,9 @@ Explanation CgroupLimits::explain(const Plan& plan) {
     if (group.device_program) {
       std::string rules;
       for (const cgroup::DevicePolicyRule& rule : group.device_program->rules)
-        rules.append(rules.empty() ? "" : ",").append(rule.allow ? "allow " : "deny ").append(rule.devices.text());
+        rules.append(rules.empty() ? "" : ",")
+            .append(rule.allow ? "allow " : "deny ")
+            .append(rule.devices.text());
       explanation.facts.push_back({"device program", std::move(rules), "/linux/resources/devices"});
     }
   }

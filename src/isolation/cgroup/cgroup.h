@@ -1,17 +1,18 @@
-// cgroup limits: a group of its own for the container in every cgroup hierarchy of the host (v1, v2 or
-// both side by side), carrying the limits that the spec asks for.
+// cgroup limits: a group of its own for the container in every cgroup hierarchy of the host (v1, v2
+// or both side by side), carrying the limits that the spec asks for.
 //
 // Stops:    one container using up the host's memory, processes, CPU time, disk bandwidth or huge
 //           pages (THREAT_MODEL T6), and the opening of devices that are not on its list.
 // Does not: limit what is not accounted to a group: page cache shared with others, kernel work done
 //           on behalf of others, network bandwidth.
-// Kernel:   cgroup v1, and v2 (4.5+; CLONE_INTO_CGROUP 5.7, cgroup.kill 5.14); device programs 4.15.
-// Order:    before the cgroup namespace, whose root is the group at the moment of unshare, and before the
+// Kernel:   cgroup v1, and v2 (4.5+; CLONE_INTO_CGROUP 5.7, cgroup.kill 5.14); device
+// programs 4.15. Order:    before the cgroup namespace, whose root is the group at the moment of
+// unshare, and before the
 //           cgroup mounts, which show the group.
 //
 // The parent makes the groups and writes the limits (parent.h); the child joins them by writing "0"
-// into membership files that the parent opened: a single-threaded process that moves itself does not
-// wait for the kernel to quiesce, one that is moved by another does, for up to 30 ms.
+// into membership files that the parent opened: a single-threaded process that moves itself does
+// not wait for the kernel to quiesce, one that is moved by another does, for up to 30 ms.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +52,8 @@ struct CgroupGroup {
   std::string path;         // beneath it: "/bulkhead-runtime/ID"
   std::string directory;    // both together
   std::string membership;   // directory + "/tasks" (v1), "/cgroup.procs" (v2)
-  std::string proc_entry;   // what /proc/PID/cgroup says after the number, "cpu:/bulkhead-runtime/ID"
+  std::string
+      proc_entry;  // what /proc/PID/cgroup says after the number, "cpu:/bulkhead-runtime/ID"
   std::vector<CgroupSetting> settings;
   std::vector<std::string> needed_controllers;  // v2: to be enabled for the settings
   std::vector<std::string> wanted_controllers;  // v2: for accounting, where the kernel lets us
@@ -69,11 +71,13 @@ struct CgroupGroup {
 struct CgroupLimits {
   static constexpr std::string_view kName = "cgroup limits";
   static constexpr Card kCard{
-      .stops = "using up the host's memory, processes, CPU time, disk bandwidth; opening devices "
-               "that are not on the container's list",
+      .stops =
+          "using up the host's memory, processes, CPU time, disk bandwidth; opening devices "
+          "that are not on the container's list",
       .does_not_stop = "what the kernel does not account to a group; network bandwidth",
-      .kernel = "cgroup v1; cgroup v2, Linux 4.5 (joined by clone3 from 5.7); eBPF device programs "
-                "4.15",
+      .kernel =
+          "cgroup v1; cgroup v2, Linux 4.5 (joined by clone3 from 5.7); eBPF device programs "
+          "4.15",
       .order = "before the cgroup namespace, whose root is the group at that moment",
   };
   using After = LayerList<>;
@@ -109,8 +113,8 @@ struct CgroupLimits {
   // group; the parent, which sees the whole paths, completes it by verify_in_parent().
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 
-  // Reads /proc/PID/cgroup from outside: the process is in the plan's group of each hierarchy. Valid
-  // from the child's return from apply on.
+  // Reads /proc/PID/cgroup from outside: the process is in the plan's group of each hierarchy.
+  // Valid from the child's return from apply on.
   static SysResult<void> verify_in_parent(const Plan& plan, HostPid pid) noexcept;
 };
 

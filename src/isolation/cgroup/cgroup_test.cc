@@ -11,21 +11,24 @@ namespace {
 using testing::LiveGroups;
 using testing::TestChild;
 
-CgroupHierarchy v1(std::vector<std::string> controllers, const std::string& name, const std::string& own = "/") {
+CgroupHierarchy v1(std::vector<std::string> controllers, const std::string& name,
+                   const std::string& own = "/") {
   return {std::move(controllers), "/sys/fs/cgroup/" + name, "/", own, false};
 }
-CgroupHierarchy v2(std::vector<std::string> controllers, const std::string& where, const std::string& own = "/") {
+CgroupHierarchy v2(std::vector<std::string> controllers, const std::string& where,
+                   const std::string& own = "/") {
   return {std::move(controllers), where, "/", own, true};
 }
 
 HostFacts hybrid_host() {
-  return testing::privileged_host({v1({"cpu", "cpuacct"}, "cpu,cpuacct"), v1({"cpuset"}, "cpuset"), v1({"memory"}, "memory", "/own"),
-                                   v1({"devices"}, "devices"), v1({"pids"}, "pids"), v1({"blkio"}, "blkio"),
+  return testing::privileged_host({v1({"cpu", "cpuacct"}, "cpu,cpuacct"), v1({"cpuset"}, "cpuset"),
+                                   v1({"memory"}, "memory", "/own"), v1({"devices"}, "devices"),
+                                   v1({"pids"}, "pids"), v1({"blkio"}, "blkio"),
                                    v2({"hugetlb"}, "/sys/fs/cgroup/unified")});
 }
 HostFacts v2_host() {
-  return testing::privileged_host(
-      {v2({"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"}, "/sys/fs/cgroup", "/user.slice")});
+  return testing::privileged_host({v2({"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"},
+                                      "/sys/fs/cgroup", "/user.slice")});
 }
 
 oci::Spec engine_spec() {
@@ -45,30 +48,43 @@ std::string text(const Result<CgroupLimits::Plan>& plan) {
   if (!plan) return "error: " + plan.error().message();
   std::string text;
   for (const CgroupGroup& group : plan->groups) {
-    text.append(group.name()).append(" ").append(group.membership).append(" ").append(group.proc_entry);
+    text.append(group.name())
+        .append(" ")
+        .append(group.membership)
+        .append(" ")
+        .append(group.proc_entry);
     if (group.may_stay) text.append(" or ").append(group.stay_entry);
     text.append("\n");
     for (const CgroupSetting& setting : group.settings) {
       std::string value = setting.value;
       for (char& c : value)
         if (c == '\n') c = ',';
-      text.append("  ").append(setting.file).append(" = ").append(value).append(" # ").append(setting.why).append("\n");
+      text.append("  ")
+          .append(setting.file)
+          .append(" = ")
+          .append(value)
+          .append(" # ")
+          .append(setting.why)
+          .append("\n");
     }
     if (!group.needed_controllers.empty()) {
       text.append("  needs");
-      for (const std::string& controller : group.needed_controllers) text.append(" ").append(controller);
+      for (const std::string& controller : group.needed_controllers)
+        text.append(" ").append(controller);
       text.append("\n");
     }
     if (group.device_program) text.append("  device program\n");
   }
-  for (const Fact& fact : plan->left_out) text.append("left out: ").append(fact.name).append(" ").append(fact.value).append("\n");
+  for (const Fact& fact : plan->left_out)
+    text.append("left out: ").append(fact.name).append(" ").append(fact.value).append("\n");
   return text;
 }
 
-std::string described(const oci::Spec& spec, const HostFacts& host, CgroupDriver driver = CgroupDriver::kCgroupfs,
-                      Defaults defaults = {}) {
+std::string described(const oci::Spec& spec, const HostFacts& host,
+                      CgroupDriver driver = CgroupDriver::kCgroupfs, Defaults defaults = {}) {
   return text(CgroupLimits::describe(
-      Request{.spec = spec, .container_id = "id", .cgroup_driver = driver, .defaults = defaults}, host));
+      Request{.spec = spec, .container_id = "id", .cgroup_driver = driver, .defaults = defaults},
+      host));
 }
 
 TEST(CgroupPlan, OnAHybridHostEveryHierarchyHasAGroup) {
@@ -82,7 +98,8 @@ TEST(CgroupPlan, OnAHybridHostEveryHierarchyHasAGroup) {
             "  memory.memsw.limit_in_bytes = 1073741824 # /linux/resources/memory/swap\n"
             "devices /sys/fs/cgroup/devices/parent/id/tasks devices:/parent/id\n"
             "  devices.deny = a # /linux/resources/devices\n"
-            "  devices.allow = c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c 5:0 rwm,"
+            "  devices.allow = c *:* m,b *:* m,c 1:3 rwm,c 1:5 rwm,c 1:7 rwm,c 1:8 rwm,c 1:9 rwm,c "
+            "5:0 rwm,"
             "c 5:1 rwm,c 5:2 rwm,c 136:* rwm # /linux/resources/devices\n"
             "pids /sys/fs/cgroup/pids/parent/id/tasks pids:/parent/id\n"
             "  pids.max = 2048 # /linux/resources/pids/limit\n"
@@ -106,7 +123,8 @@ TEST(CgroupPlan, UnifiedKeysAndHugePagesGoToTheHierarchyThatHasThem) {
   spec.linux_.resources->hugepage_limits = {{"2MB", 4096}};
   spec.linux_.resources->unified = {{"hugetlb.1GB.max", "0"}, {"cgroup.max.depth", "3"}};
   const std::string plan = described(spec, hybrid_host());
-  EXPECT_NE(plan.find("cgroup v2 /sys/fs/cgroup/unified/bulkhead-runtime/id/cgroup.procs :/bulkhead-runtime/id\n"
+  EXPECT_NE(plan.find("cgroup v2 /sys/fs/cgroup/unified/bulkhead-runtime/id/cgroup.procs "
+                      ":/bulkhead-runtime/id\n"
                       "  hugetlb.2MB.max = 4096 # /linux/resources/hugepageLimits/0\n"
                       "  hugetlb.2MB.rsvd.max = 4096 # /linux/resources/hugepageLimits/0\n"
                       "  cgroup.max.depth = 3 # /linux/resources/unified/cgroup.max.depth\n"
@@ -115,17 +133,21 @@ TEST(CgroupPlan, UnifiedKeysAndHugePagesGoToTheHierarchyThatHasThem) {
             std::string::npos)
       << plan;
   spec.linux_.resources->unified = {{"memory.high", "4096"}};
-  EXPECT_TRUE(described(spec, hybrid_host()).starts_with("error: /linux/resources/unified/memory.high"));
+  EXPECT_TRUE(
+      described(spec, hybrid_host()).starts_with("error: /linux/resources/unified/memory.high"));
 }
 
 TEST(CgroupPlan, ADeviceListThatVersionOneCannotExpressBecomesAProgram) {
   oci::Spec spec = engine_spec();
-  spec.linux_.resources->devices = {{false, "a", {}, {}, "rwm"}, {true, "b", 8, {}, "rw"}, {false, "b", 8, 1, "w"}};
+  spec.linux_.resources->devices = {
+      {false, "a", {}, {}, "rwm"}, {true, "b", 8, {}, "rw"}, {false, "b", 8, 1, "w"}};
   const std::string plan = described(spec, hybrid_host());
   EXPECT_NE(plan.find("  device program\n"), std::string::npos) << plan;
   EXPECT_EQ(plan.find("devices.deny"), std::string::npos) << plan;
-  HostFacts host = testing::privileged_host({v1({"devices"}, "devices"), v1({"memory"}, "memory"), v1({"cpu"}, "cpu"), v1({"pids"}, "pids")});
-  EXPECT_TRUE(described(spec, host).starts_with("error: /linux/resources/devices: a rule takes devices out"));
+  HostFacts host = testing::privileged_host({v1({"devices"}, "devices"), v1({"memory"}, "memory"),
+                                             v1({"cpu"}, "cpu"), v1({"pids"}, "pids")});
+  EXPECT_TRUE(described(spec, host)
+                  .starts_with("error: /linux/resources/devices: a rule takes devices out"));
 }
 
 TEST(CgroupPlan, WithoutPrivilegeTheGroupLiesBeneathTheCallersAndMayBeMissing) {
@@ -133,11 +155,13 @@ TEST(CgroupPlan, WithoutPrivilegeTheGroupLiesBeneathTheCallersAndMayBeMissing) {
   host.effective_capabilities = 0;
   oci::Spec spec;
   EXPECT_EQ(described(spec, host),
-            "cgroup v2 /sys/fs/cgroup/user.slice/bulkhead-runtime/id/cgroup.procs :/user.slice/bulkhead-runtime/id or :/user.slice\n");
+            "cgroup v2 /sys/fs/cgroup/user.slice/bulkhead-runtime/id/cgroup.procs "
+            ":/user.slice/bulkhead-runtime/id or :/user.slice\n");
   // What was asked for must be set; a mere default may be left out.
   spec.linux_.resources.emplace().pids_limit = 5;
   EXPECT_EQ(described(spec, host).find(" or "), std::string::npos);
-  EXPECT_NE(described(spec, host, CgroupDriver::kCgroupfs, {.cgroup_limits = true}).find(" or "), std::string::npos);
+  EXPECT_NE(described(spec, host, CgroupDriver::kCgroupfs, {.cgroup_limits = true}).find(" or "),
+            std::string::npos);
 }
 
 TEST(CgroupPlan, AMissingControllerIsRefusedUnlessTheLimitIsADefault) {
@@ -145,21 +169,27 @@ TEST(CgroupPlan, AMissingControllerIsRefusedUnlessTheLimitIsADefault) {
   oci::Spec spec;
   spec.linux_.resources.emplace().pids_limit = 5;
   EXPECT_TRUE(described(spec, host).starts_with("error: /linux/resources/pids/limit"));
-  EXPECT_NE(described(spec, host, CgroupDriver::kCgroupfs, {.cgroup_limits = true}).find("left out: pids"), std::string::npos);
+  EXPECT_NE(described(spec, host, CgroupDriver::kCgroupfs, {.cgroup_limits = true})
+                .find("left out: pids"),
+            std::string::npos);
 }
 
 TEST(CgroupPlan, SwitchedOffNothingIsMadeAndNoLimitIsForgotten) {
   oci::Spec spec;
   spec.linux_.resources.emplace().devices = {{false, "a", {}, {}, "rwm"}};
   const auto plan = CgroupLimits::describe(
-      Request{.spec = spec, .container_id = "id", .cgroup_driver = CgroupDriver::kDisabled}, hybrid_host());
+      Request{.spec = spec, .container_id = "id", .cgroup_driver = CgroupDriver::kDisabled},
+      hybrid_host());
   ASSERT_TRUE(plan);
   EXPECT_TRUE(plan->groups.empty());
   EXPECT_EQ(plan->standing, Standing::kOpened);
   EXPECT_FALSE(plan->reason.empty());
-  EXPECT_TRUE(described(engine_spec(), hybrid_host(), CgroupDriver::kDisabled).starts_with("error: /linux/resources/memory/limit"));
-  EXPECT_NE(described(engine_spec(), hybrid_host(), CgroupDriver::kDisabled, {.cgroup_limits = true}).find("left out: memory"),
-            std::string::npos);
+  EXPECT_TRUE(described(engine_spec(), hybrid_host(), CgroupDriver::kDisabled)
+                  .starts_with("error: /linux/resources/memory/limit"));
+  EXPECT_NE(
+      described(engine_spec(), hybrid_host(), CgroupDriver::kDisabled, {.cgroup_limits = true})
+          .find("left out: memory"),
+      std::string::npos);
 }
 
 TEST(CgroupPlan, TheSystemdDriverSaysThatItIsNotThere) {
@@ -171,11 +201,13 @@ TEST(CgroupPlan, TheGroupIsDelegatedOnlyWithItsOwnNamespaceAndAWritableMount) {
   oci::Spec spec = engine_spec();
   spec.linux_.uid_mappings = {{0, 100000, 65536}};
   const auto owner = [&] {
-    const auto plan = CgroupLimits::describe(Request{.spec = spec, .container_id = "id"}, v2_host());
+    const auto plan =
+        CgroupLimits::describe(Request{.spec = spec, .container_id = "id"}, v2_host());
     return plan && plan->delegate_to ? plan->delegate_to->value() : 0;
   };
   EXPECT_EQ(owner(), 0U);
-  spec.mounts = {{.destination = "/sys/fs/cgroup", .type = "cgroup", .source = "cgroup", .options = {"ro"}}};
+  spec.mounts = {
+      {.destination = "/sys/fs/cgroup", .type = "cgroup", .source = "cgroup", .options = {"ro"}}};
   EXPECT_EQ(owner(), 0U);
   spec.mounts[0].options = {"nosuid"};
   EXPECT_EQ(owner(), 100000U);
@@ -184,17 +216,20 @@ TEST(CgroupPlan, TheGroupIsDelegatedOnlyWithItsOwnNamespaceAndAWritableMount) {
 }
 
 TEST(CgroupPlan, ExplainsEverySetting) {
-  const auto plan = CgroupLimits::describe(Request{.spec = engine_spec(), .container_id = "id"}, hybrid_host());
+  const auto plan =
+      CgroupLimits::describe(Request{.spec = engine_spec(), .container_id = "id"}, hybrid_host());
   ASSERT_TRUE(plan);
   const Explanation explanation = CgroupLimits::explain(*plan);
   EXPECT_EQ(explanation.standing, Standing::kApplied);
   bool found = false;
   for (const Fact& fact : explanation.facts)
-    found = found || (fact.name == "pids.max" && fact.value == "2048" && fact.why == "/linux/resources/pids/limit");
+    found = found || (fact.name == "pids.max" && fact.value == "2048" &&
+                      fact.why == "/linux/resources/pids/limit");
   EXPECT_TRUE(found);
 }
 
-// --- the child's half, on this kernel --------------------------------------------------------------
+// --- the child's half, on this kernel
+// --------------------------------------------------------------
 
 SysResult<void> verified(const CgroupLimits::Plan& plan) {
   TestChild child;
@@ -301,7 +336,8 @@ TEST(CgroupLimits, AChildThatWasClonedIntoItsGroupSkipsIt) {
   ASSERT_TRUE(files);
   EXPECT_EQ(files->size() + 1, groups.plan().groups.size());
   EXPECT_TRUE(testing::in_child([&] {
-    if (!write_file_at(groups.set().unified_directory(), "cgroup.procs", "0")) testing::could_not_prepare("joining");
+    if (!write_file_at(groups.set().unified_directory(), "cgroup.procs", "0"))
+      testing::could_not_prepare("joining");
     TestChild child;
     child.parent.cgroup_files = *files;
     child.context.cloned_into_cgroup = true;

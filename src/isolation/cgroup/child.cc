@@ -36,13 +36,15 @@ bool has_root_entry(std::string_view text, std::string_view controllers) {
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) continue;
     line.remove_prefix(colon + 1);
-    if (line.size() == controllers.size() + 2 && line.starts_with(controllers) && line.ends_with(":/"))
+    if (line.size() == controllers.size() + 2 && line.starts_with(controllers) &&
+        line.ends_with(":/"))
       return true;
   }
   return false;
 }
 
-SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text, CgroupLimits::View view) noexcept {
+SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text,
+                      CgroupLimits::View view) noexcept {
   for (const CgroupGroup& group : plan.groups) {
     const bool held = view == CgroupLimits::View::kOwnRoot
                           ? has_root_entry(text, group.controllers)

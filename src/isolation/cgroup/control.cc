@@ -21,12 +21,14 @@ constexpr int kRemoveMilliseconds = 5'000;
 Result<void> write_value(const std::string& directory, const char* file, std::string_view value) {
   const std::string path = directory + "/" + file;
   const auto written = write_file_at(AT_FDCWD, path.c_str(), value);
-  if (!written) return std::unexpected(Error(SysError{written.error().call, written.error().error, path.c_str()}));
+  if (!written)
+    return std::unexpected(
+        Error(SysError{written.error().call, written.error().error, path.c_str()}));
   return {};
 }
 
-// v1 reports no changes: the state is asked for, at growing intervals. A process that forks while the
-// freezer walks the group is found by the next reading.
+// v1 reports no changes: the state is asked for, at growing intervals. A process that forks while
+// the freezer walks the group is found by the next reading.
 Result<void> freeze_v1(const std::string& directory) {
   Patience patience(kFreezeMilliseconds);
   do {
@@ -34,14 +36,16 @@ Result<void> freeze_v1(const std::string& directory) {
     if (value_of(directory, "freezer.state").value_or("") == "FROZEN") return {};
   } while (patience.wait());
   TRY(write_value(directory, "freezer.state", "THAWED"));
-  return fail(ErrorKind::kSystem, "the processes in " + directory + " could not be frozen within 10 seconds");
+  return fail(ErrorKind::kSystem,
+              "the processes in " + directory + " could not be frozen within 10 seconds");
 }
 
 Result<void> freeze_v2(const std::string& directory) {
   TRY(write_value(directory, "cgroup.freeze", "1"));
   if (cgroup::wait_for_event(directory, "frozen", 1, kFreezeMilliseconds)) return {};
   TRY(write_value(directory, "cgroup.freeze", "0"));
-  return fail(ErrorKind::kSystem, "the processes in " + directory + " could not be frozen within 10 seconds");
+  return fail(ErrorKind::kSystem,
+              "the processes in " + directory + " could not be frozen within 10 seconds");
 }
 
 bool can_freeze_v2(const std::string& directory) {
@@ -54,7 +58,8 @@ Result<std::size_t> signal_once(const std::string& directory, int signal) {
   TRY_ASSIGN(const std::vector<HostPid> processes, cgroup::processes_in(directory));
   for (const HostPid pid : processes)
     if (::kill(pid.value(), signal) != 0 && errno != ESRCH)
-      return std::unexpected(Error(SysError{"kill", errno}).within("pid " + std::to_string(pid.value())));
+      return std::unexpected(
+          Error(SysError{"kill", errno}).within("pid " + std::to_string(pid.value())));
   return processes.size();
 }
 
@@ -87,13 +92,15 @@ Result<void> CgroupSet::thaw() const {
     (void)cgroup::wait_for_event(group->directory, "frozen", 0, kFreezeMilliseconds);
     return {};
   }
-  if (const Group* group = group_with("freezer")) return write_value(group->directory, "freezer.state", "THAWED");
+  if (const Group* group = group_with("freezer"))
+    return write_value(group->directory, "freezer.state", "THAWED");
   return fail(ErrorKind::kUnsupported, "the container has no group that can be thawed");
 }
 
 Result<bool> CgroupSet::frozen() const {
   if (const Group* group = unified(); group != nullptr && can_freeze_v2(group->directory))
-    return cgroup::number_in(value_of(group->directory, "cgroup.events").value_or(""), "frozen") == 1;
+    return cgroup::number_in(value_of(group->directory, "cgroup.events").value_or(""), "frozen") ==
+           1;
   if (const Group* group = group_with("freezer"))
     return value_of(group->directory, "freezer.state").value_or("THAWED") != "THAWED";
   return false;
@@ -134,7 +141,8 @@ Result<void> CgroupSet::remove() const {
   Patience patience(kRemoveMilliseconds);
   // v2 says when the last process has gone; whoever outlives that wait is not about to go.
   if (const Group* group = unified();
-      group != nullptr && !cgroup::wait_for_event(group->directory, "populated", 0, kRemoveMilliseconds))
+      group != nullptr &&
+      !cgroup::wait_for_event(group->directory, "populated", 0, kRemoveMilliseconds))
     patience = Patience(0);
   for (const Group& group : groups_) {
     for (;;) {
@@ -142,10 +150,12 @@ Result<void> CgroupSet::remove() const {
       if (removed) break;
       if (removed.error().error == EBUSY && patience.wait()) continue;
       if (removed.error().error != EBUSY)
-        return std::unexpected(Error(SysError{"rmdir", removed.error().error, group.directory.c_str()}));
+        return std::unexpected(
+            Error(SysError{"rmdir", removed.error().error, group.directory.c_str()}));
       const auto left = cgroup::processes_in(group.directory);
-      return fail(ErrorKind::kState, "removing " + group.directory + ": " +
-                                         std::to_string(left ? left->size() : 0) + " process(es) still live in it",
+      return fail(ErrorKind::kState,
+                  "removing " + group.directory + ": " + std::to_string(left ? left->size() : 0) +
+                      " process(es) still live in it",
                   "end them, or delete the container with --force");
     }
   }
@@ -156,14 +166,17 @@ Error CgroupSet::explain_start_failure(Error fallback) const {
   std::string limit;
   std::uint64_t kills = 0;
   if (const Group* group = group_with("memory")) {
-    kills = cgroup::number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill").value_or(0);
+    kills =
+        cgroup::number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill")
+            .value_or(0);
     limit = value_of(group->directory, "memory.limit_in_bytes").value_or("");
     // What a system call asks for beyond the limit is refused with ENOMEM, without a kill.
     if (fallback.message().find(errno_text(ENOMEM)) != std::string::npos)
       kills += cgroup::number_of(group->directory, "memory.failcnt").value_or(0);
   } else if (const Group* unified_group = unified()) {
     const std::string events = value_of(unified_group->directory, "memory.events").value_or("");
-    kills = cgroup::number_in(events, "oom_kill").value_or(0) + cgroup::number_in(events, "oom").value_or(0);
+    kills = cgroup::number_in(events, "oom_kill").value_or(0) +
+            cgroup::number_in(events, "oom").value_or(0);
     limit = value_of(unified_group->directory, "memory.max").value_or("");
   }
   if (kills == 0) return fallback;

@@ -11,7 +11,9 @@ constexpr std::uint64_t kLeastShares = 2;
 constexpr std::uint64_t kMostShares = 262144;
 constexpr std::uint64_t kDefaultPeriod = 100000;  // microseconds
 
-std::string field(std::string_view name) { return std::string("/linux/resources/cpu/").append(name); }
+std::string field(std::string_view name) {
+  return std::string("/linux/resources/cpu/").append(name);
+}
 
 std::unexpected<Error> refuse(std::string_view name, std::string_view what) {
   return fail(ErrorKind::kInvalid, field(name).append(": ").append(what));
@@ -25,8 +27,10 @@ bool is_set(const std::optional<Number>& number) {
 
 Result<void> check(const oci::CpuLimits& limits) {
   if (limits.quota && *limits.quota < -1)
-    return refuse("quota", std::to_string(*limits.quota) + " is neither -1 nor a number of microseconds");
-  if (limits.quota.value_or(0) > 0 && limits.burst.value_or(0) > static_cast<std::uint64_t>(*limits.quota))
+    return refuse("quota",
+                  std::to_string(*limits.quota) + " is neither -1 nor a number of microseconds");
+  if (limits.quota.value_or(0) > 0 &&
+      limits.burst.value_or(0) > static_cast<std::uint64_t>(*limits.quota))
     return refuse("burst", std::to_string(*limits.burst) + " is larger than the quota");
   if (limits.idle && *limits.idle != 0 && *limits.idle != 1)
     return refuse("idle", std::to_string(*limits.idle) + " is neither 0 nor 1");
@@ -57,10 +61,10 @@ Result<Settings> version_1(const oci::CpuLimits& limits, Moment moment) {
                                 (*limits.shares < kLeastShares
                                      ? ": the minimum allowed cpu-shares is 2"
                                      : ": the maximum allowed cpu-shares is 262144"));
-  add_idle_and_weight(limits, "cpu.shares", is_set(limits.shares) ? std::to_string(*limits.shares) : "",
-                      out);
-  // The budget of a period may not exceed the parent's, nor a burst the budget: on an update the old
-  // burst goes first.
+  add_idle_and_weight(limits, "cpu.shares",
+                      is_set(limits.shares) ? std::to_string(*limits.shares) : "", out);
+  // The budget of a period may not exceed the parent's, nor a burst the budget: on an update the
+  // old burst goes first.
   if (moment == Moment::kUpdate && limits.burst) out.add("cpu.cfs_burst_us", "0", "burst");
   if (is_set(limits.period) && (moment == Moment::kUpdate || *limits.period != kDefaultPeriod))
     out.add("cpu.cfs_period_us", std::to_string(*limits.period), "period");
@@ -82,13 +86,15 @@ Result<Settings> version_2(const oci::CpuLimits& limits, Moment moment) {
       return fail(ErrorKind::kUnsupported, field(name) + ": cgroup v2 has no real-time budgets",
                   "leave the field out on this host");
   add_idle_and_weight(limits, "cpu.weight",
-                      is_set(limits.shares) ? std::to_string(weight_of_shares(*limits.shares)) : "", out);
+                      is_set(limits.shares) ? std::to_string(weight_of_shares(*limits.shares)) : "",
+                      out);
   if (moment == Moment::kUpdate && limits.burst) out.add("cpu.max.burst", "0", "burst");
   const bool limited = limits.quota.value_or(0) > 0;
   const bool period = is_set(limits.period);
   if (limited) {
     out.add("cpu.max",
-            std::to_string(*limits.quota) + (period ? " " + std::to_string(*limits.period) : ""), "quota");
+            std::to_string(*limits.quota) + (period ? " " + std::to_string(*limits.period) : ""),
+            "quota");
   } else if (period && (moment == Moment::kUpdate || *limits.period != kDefaultPeriod)) {
     // A period alone keeps the quota that is there only on v1; here a new group has none.
     out.add("cpu.max", "max " + std::to_string(*limits.period), "period");
@@ -123,8 +129,8 @@ Result<Settings> cpu_settings(const oci::CpuLimits& limits, CgroupVersion versio
 
 Result<Settings> cpuset_settings(const oci::CpuLimits& limits) {
   Settings settings;
-  for (const auto& [name, file, list] :
-       {std::tuple{"cpus", "cpuset.cpus", &limits.cpus}, std::tuple{"mems", "cpuset.mems", &limits.mems}}) {
+  for (const auto& [name, file, list] : {std::tuple{"cpus", "cpuset.cpus", &limits.cpus},
+                                         std::tuple{"mems", "cpuset.mems", &limits.mems}}) {
     if (!*list || (*list)->empty()) continue;
     if (!is_list(**list)) return refuse(name, quoted(**list) + " is not a list like 0-3,7");
     settings.push_back({file, **list, field(name)});

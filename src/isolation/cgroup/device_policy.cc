@@ -7,16 +7,19 @@ namespace {
 
 // What every container may use whatever its list says, as the specification's default devices.
 constexpr DeviceSet kDefaults[] = {
-    {DeviceType::kCharacter, {}, {}, kMknod},  // to make a node is harmless: to open it is asked again
+    {DeviceType::kCharacter,
+     {},
+     {},
+     kMknod},  // to make a node is harmless: to open it is asked again
     {DeviceType::kBlock, {}, {}, kMknod},
-    {DeviceType::kCharacter, 1, 3, kEveryAccess},    // /dev/null
-    {DeviceType::kCharacter, 1, 5, kEveryAccess},    // /dev/zero
-    {DeviceType::kCharacter, 1, 7, kEveryAccess},    // /dev/full
-    {DeviceType::kCharacter, 1, 8, kEveryAccess},    // /dev/random
-    {DeviceType::kCharacter, 1, 9, kEveryAccess},    // /dev/urandom
-    {DeviceType::kCharacter, 5, 0, kEveryAccess},    // /dev/tty
-    {DeviceType::kCharacter, 5, 1, kEveryAccess},    // /dev/console
-    {DeviceType::kCharacter, 5, 2, kEveryAccess},    // /dev/ptmx
+    {DeviceType::kCharacter, 1, 3, kEveryAccess},     // /dev/null
+    {DeviceType::kCharacter, 1, 5, kEveryAccess},     // /dev/zero
+    {DeviceType::kCharacter, 1, 7, kEveryAccess},     // /dev/full
+    {DeviceType::kCharacter, 1, 8, kEveryAccess},     // /dev/random
+    {DeviceType::kCharacter, 1, 9, kEveryAccess},     // /dev/urandom
+    {DeviceType::kCharacter, 5, 0, kEveryAccess},     // /dev/tty
+    {DeviceType::kCharacter, 5, 1, kEveryAccess},     // /dev/console
+    {DeviceType::kCharacter, 5, 2, kEveryAccess},     // /dev/ptmx
     {DeviceType::kCharacter, 136, {}, kEveryAccess},  // /dev/pts/*
 };
 
@@ -24,28 +27,36 @@ Result<std::optional<std::uint32_t>> number(const std::optional<std::int64_t>& v
                                             const std::string& where) {
   if (!value || *value == -1) return std::optional<std::uint32_t>();  // engines write "*" as -1
   if (*value < 0 || *value > INT32_MAX)
-    return fail(ErrorKind::kInvalid, where + ": " + std::to_string(*value) + " is not a device number");
+    return fail(ErrorKind::kInvalid,
+                where + ": " + std::to_string(*value) + " is not a device number");
   return std::optional(static_cast<std::uint32_t>(*value));
 }
 
 Result<std::uint8_t> access(const std::string& text, const std::string& where) {
   std::uint8_t result = 0;
   for (const char c : text) {
-    if (c == 'r') result |= kRead;
-    else if (c == 'w') result |= kWrite;
-    else if (c == 'm') result |= kMknod;
+    if (c == 'r')
+      result |= kRead;
+    else if (c == 'w')
+      result |= kWrite;
+    else if (c == 'm')
+      result |= kMknod;
     else
-      return fail(ErrorKind::kInvalid, where + "/access: " + quoted(text) + " has letters other than r, w and m");
+      return fail(ErrorKind::kInvalid,
+                  where + "/access: " + quoted(text) + " has letters other than r, w and m");
   }
   return result;
 }
 
 Result<DeviceSet> device_set(const oci::DeviceRule& rule, const std::string& where) {
   DeviceSet devices;
-  if (rule.type == "b") devices.type = DeviceType::kBlock;
-  else if (rule.type == "c" || rule.type == "u") devices.type = DeviceType::kCharacter;
+  if (rule.type == "b")
+    devices.type = DeviceType::kBlock;
+  else if (rule.type == "c" || rule.type == "u")
+    devices.type = DeviceType::kCharacter;
   else if (rule.type != "a" && !rule.type.empty())
-    return fail(ErrorKind::kInvalid, where + "/type: " + quoted(rule.type) + " is neither a, b nor c");
+    return fail(ErrorKind::kInvalid,
+                where + "/type: " + quoted(rule.type) + " is neither a, b nor c");
   TRY_ASSIGN(devices.major, number(rule.major, where + "/major"));
   TRY_ASSIGN(devices.minor, number(rule.minor, where + "/minor"));
   TRY_ASSIGN(devices.access, access(rule.access, where));
@@ -59,7 +70,8 @@ bool numbers_meet(std::optional<std::uint32_t> a, std::optional<std::uint32_t> b
   return !a || !b || a == b;
 }
 
-// Adds one access rule of one type to the exceptions, where an exception for the same devices grows.
+// Adds one access rule of one type to the exceptions, where an exception for the same devices
+// grows.
 void add_exception(std::vector<DeviceSet>& exceptions, const DeviceSet& devices) {
   for (DeviceSet& exception : exceptions) {
     if (exception.type == devices.type && exception.major == devices.major &&
@@ -82,8 +94,8 @@ bool carve_out(std::vector<DeviceSet>& exceptions, const DeviceSet& devices) {
   return true;
 }
 
-// The v1 kernel asks one exception to grant a whole request: each gets what wider ones grant too, and
-// where two cross ("1:*" and "*:3") the device in both gets one of its own.
+// The v1 kernel asks one exception to grant a whole request: each gets what wider ones grant too,
+// and where two cross ("1:*" and "*:3") the device in both gets one of its own.
 void widen(std::vector<DeviceSet>& exceptions) {
   const std::size_t given = exceptions.size();
   for (std::size_t i = 0; i < given; ++i) {
@@ -161,8 +173,10 @@ Result<DevicePolicy> device_policy(std::span<const oci::DeviceRule> rules, std::
     bool decided = false;
     for (std::size_t i = given; i-- > 0;) {
       const DevicePolicyRule& rule = policy.rules[i];
-      if (!rule.devices.intersects(devices) || (rule.devices.access & devices.access) == 0) continue;
-      decided = rule.allow && rule.devices.covers(devices) && (devices.access & ~rule.devices.access) == 0;
+      if (!rule.devices.intersects(devices) || (rule.devices.access & devices.access) == 0)
+        continue;
+      decided = rule.allow && rule.devices.covers(devices) &&
+                (devices.access & ~rule.devices.access) == 0;
       break;
     }
     if (!decided) policy.rules.push_back({true, devices});
@@ -184,8 +198,10 @@ std::optional<DeviceListV1> to_v1_list(const DevicePolicy& policy) {
       parts[1].type = DeviceType::kBlock;
     }
     for (const DeviceSet& part : parts) {
-      if (rule.allow != list.allow_by_default) add_exception(list.exceptions, part);
-      else if (!carve_out(list.exceptions, part)) return std::nullopt;
+      if (rule.allow != list.allow_by_default)
+        add_exception(list.exceptions, part);
+      else if (!carve_out(list.exceptions, part))
+        return std::nullopt;
     }
   }
   if (!list.allow_by_default) widen(list.exceptions);

@@ -1,8 +1,8 @@
-// Which devices a container may read, write and make: the specification's ordered list of rules as a
-// value, and its two translations, one for cgroup v1 and one (device_program.h) for cgroup v2.
+// Which devices a container may read, write and make: the specification's ordered list of rules as
+// a value, and its two translations, one for cgroup v1 and one (device_program.h) for cgroup v2.
 //
-// Meaning: of each access that is asked for (read, write, mknod) the last rule that names the device
-// and that access decides; a request is allowed when all its accesses are. No rule: denied.
+// Meaning: of each access that is asked for (read, write, mknod) the last rule that names the
+// device and that access decides; a request is allowed when all its accesses are. No rule: denied.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +53,8 @@ struct DevicePolicy {
 };
 
 // The spec's rules, with the devices that every container has after them: null, zero, full, random,
-// urandom, tty, ptmx and the pseudo-terminals, and the making (not the opening) of any node. `where`
-// is the list's place in the configuration, for errors.
+// urandom, tty, ptmx and the pseudo-terminals, and the making (not the opening) of any node.
+// `where` is the list's place in the configuration, for errors.
 Result<DevicePolicy> device_policy(std::span<const oci::DeviceRule> rules, std::string_view where);
 
 // What cgroup v1 can say: everything but the exceptions, or the exceptions alone.

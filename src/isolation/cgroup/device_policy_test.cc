@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "isolation/cgroup/device_interpreter.h"
+
 namespace bulkhead::isolation::cgroup {
 namespace {
 
@@ -22,7 +24,8 @@ std::string list_of(const DevicePolicy& policy) {
   const auto list = to_v1_list(policy);
   if (!list) return "inexpressible";
   std::string text = list->allow_by_default ? "all but" : "only";
-  for (const DeviceSet& exception : list->exceptions) text.append(" [").append(exception.text()).append("]");
+  for (const DeviceSet& exception : list->exceptions)
+    text.append(" [").append(exception.text()).append("]");
   return text;
 }
 
@@ -30,19 +33,9 @@ DeviceSet one(char type, std::uint32_t major, std::uint32_t minor, std::uint8_t 
   return {type == 'b' ? DeviceType::kBlock : DeviceType::kCharacter, major, minor, access};
 }
 
-// What the v1 kernel answers for such a list (security/device_cgroup.c): one exception must grant a
-// whole request, or none may touch it.
-bool v1_allows(const DeviceListV1& list, const DeviceSet& request) {
-  for (const DeviceSet& exception : list.exceptions) {
-    if (!exception.covers(request)) continue;
-    if (list.allow_by_default && (exception.access & request.access) != 0) return false;
-    if (!list.allow_by_default && (request.access & ~exception.access) == 0) return true;
-  }
-  return list.allow_by_default;
-}
-
 constexpr const char* kDefaults =
-    "only [c *:* m] [b *:* m] [c 1:3 rwm] [c 1:5 rwm] [c 1:7 rwm] [c 1:8 rwm] [c 1:9 rwm] [c 5:0 rwm] "
+    "only [c *:* m] [b *:* m] [c 1:3 rwm] [c 1:5 rwm] [c 1:7 rwm] [c 1:8 rwm] [c 1:9 rwm] [c 5:0 "
+    "rwm] "
     "[c 5:1 rwm] [c 5:2 rwm] [c 136:* rwm]";
 
 TEST(DevicePolicy, NoRulesMeanTheDefaultDevicesAlone) {
@@ -51,7 +44,9 @@ TEST(DevicePolicy, NoRulesMeanTheDefaultDevicesAlone) {
   EXPECT_EQ(list_of(policy_of({kAllowAll, kDenyAll})), kDefaults);
 }
 
-TEST(DevicePolicy, AllowingAllNeedsNoExceptions) { EXPECT_EQ(list_of(policy_of({kDenyAll, kAllowAll})), "all but"); }
+TEST(DevicePolicy, AllowingAllNeedsNoExceptions) {
+  EXPECT_EQ(list_of(policy_of({kDenyAll, kAllowAll})), "all but");
+}
 
 TEST(DevicePolicy, RulesThatRepeatADefaultCostNothing) {
   EXPECT_EQ(list_of(policy_of({kDenyAll, {true, "c", 10, 229, "rwm"}})),
@@ -70,11 +65,13 @@ TEST(DevicePolicy, MinusOneIsEveryNumber) {
 TEST(DevicePolicy, AllButIsExpressible) {
   EXPECT_EQ(list_of(policy_of({kAllowAll, {false, "b", 8, {}, "w"}})), "all but [b 8:* w]");
   // To make a node is a default of every container.
-  EXPECT_EQ(list_of(policy_of({kAllowAll, {false, "a", 10, 200, "rwm"}})), "all but [c 10:200 rw] [b 10:200 rw]");
+  EXPECT_EQ(list_of(policy_of({kAllowAll, {false, "a", 10, 200, "rwm"}})),
+            "all but [c 10:200 rw] [b 10:200 rw]");
 }
 
 TEST(DevicePolicy, CarvingOutOfAWiderRuleIsNotExpressibleInVersionOne) {
-  const DevicePolicy policy = policy_of({kDenyAll, {true, "b", 8, {}, "rw"}, {false, "b", 8, 1, "w"}});
+  const DevicePolicy policy =
+      policy_of({kDenyAll, {true, "b", 8, {}, "rw"}, {false, "b", 8, 1, "w"}});
   EXPECT_EQ(list_of(policy), "inexpressible");
   EXPECT_TRUE(policy.allows(one('b', 8, 0, kRead | kWrite)));
   EXPECT_TRUE(policy.allows(one('b', 8, 1, kRead)));
@@ -96,7 +93,7 @@ TEST(DevicePolicy, TheVersionOneListMeansTheSameAsThePolicy) {
   std::mt19937 random(42);
   const auto pick = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   int expressible = 0;
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < 5000; ++round) {
     DevicePolicy policy;
     for (unsigned i = pick(6); i > 0; --i) {
       DeviceSet devices;
@@ -115,10 +112,11 @@ TEST(DevicePolicy, TheVersionOneListMeansTheSameAsThePolicy) {
         for (std::uint32_t minor = 0; minor < 3; ++minor)
           for (std::uint8_t access = 1; access < 8; ++access) {
             const DeviceSet request = one(type, major, minor, access);
-            ASSERT_EQ(v1_allows(*list, request), policy.allows(request)) << list_of(policy) << " " << request.text();
+            ASSERT_EQ(v1_answer(*list, request), policy.allows(request))
+                << list_of(policy) << " " << request.text();
           }
   }
-  EXPECT_GT(expressible, 5000);
+  EXPECT_GT(expressible, 1000);
 }
 
 }  // namespace

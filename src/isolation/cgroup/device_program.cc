@@ -29,14 +29,17 @@ bpf_insn instruction(std::uint8_t code, std::uint8_t destination, std::uint8_t s
 }
 
 bpf_insn load(std::uint8_t destination, std::size_t offset) {
-  return instruction(BPF_LDX | BPF_MEM | BPF_W, destination, kContext, static_cast<std::int16_t>(offset), 0);
+  return instruction(BPF_LDX | BPF_MEM | BPF_W, destination, kContext,
+                     static_cast<std::int16_t>(offset), 0);
 }
 bpf_insn calculate(std::uint8_t operation, std::uint8_t destination, std::int32_t immediate) {
-  return instruction(static_cast<std::uint8_t>(BPF_ALU64 | BPF_K | operation), destination, 0, 0, immediate);
+  return instruction(static_cast<std::uint8_t>(BPF_ALU64 | BPF_K | operation), destination, 0, 0,
+                     immediate);
 }
 bpf_insn jump_if(std::uint8_t operation, std::uint8_t destination, std::int32_t immediate,
                  std::int16_t offset = 0) {
-  return instruction(static_cast<std::uint8_t>(BPF_JMP | BPF_K | operation), destination, 0, offset, immediate);
+  return instruction(static_cast<std::uint8_t>(BPF_JMP | BPF_K | operation), destination, 0, offset,
+                     immediate);
 }
 
 void answer(std::vector<bpf_insn>& program, bool allow) {
@@ -47,7 +50,8 @@ void answer(std::vector<bpf_insn>& program, bool allow) {
 // Every jump of the block that has no target yet leads behind the block.
 void append_block(std::vector<bpf_insn>& program, std::vector<bpf_insn> block) {
   for (std::size_t i = 0; i < block.size(); ++i)
-    if (BPF_CLASS(block[i].code) == BPF_JMP && BPF_OP(block[i].code) != BPF_EXIT && block[i].off == 0)
+    if (BPF_CLASS(block[i].code) == BPF_JMP && BPF_OP(block[i].code) != BPF_EXIT &&
+        block[i].off == 0)
       block[i].off = static_cast<std::int16_t>(block.size() - i - 1);
   program.insert(program.end(), block.begin(), block.end());
 }
@@ -58,8 +62,10 @@ std::vector<bpf_insn> block_of(const DevicePolicyRule& rule) {
   std::vector<bpf_insn> block;
   if (devices.type != DeviceType::kAny)
     block.push_back(jump_if(BPF_JNE, kType, static_cast<std::int32_t>(devices.type)));
-  if (devices.major) block.push_back(jump_if(BPF_JNE, kMajor, static_cast<std::int32_t>(*devices.major)));
-  if (devices.minor) block.push_back(jump_if(BPF_JNE, kMinor, static_cast<std::int32_t>(*devices.minor)));
+  if (devices.major)
+    block.push_back(jump_if(BPF_JNE, kMajor, static_cast<std::int32_t>(*devices.major)));
+  if (devices.minor)
+    block.push_back(jump_if(BPF_JNE, kMinor, static_cast<std::int32_t>(*devices.minor)));
   if (devices.access != kEveryAccess && rule.allow) {
     block.push_back(calculate(BPF_AND, kAccess, kEveryAccess & ~devices.access));
     block.push_back(jump_if(BPF_JNE, kAccess, 0));
@@ -88,8 +94,8 @@ int load_program(const std::vector<bpf_insn>& program) {
   return static_cast<int>(bpf(BPF_PROG_LOAD, attributes));
 }
 
-// Before 5.11 programs count against the limit of locked memory, which is lifted for the moment only:
-// the container inherits this process's limits.
+// Before 5.11 programs count against the limit of locked memory, which is lifted for the moment
+// only: the container inherits this process's limits.
 int load_program_unlocked(const std::vector<bpf_insn>& program) {
   rlimit before{};
   const rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -104,8 +110,8 @@ int load_program_unlocked(const std::vector<bpf_insn>& program) {
   return number;
 }
 
-// The program of ours that is attached already (update): it is to be replaced, not joined by a second
-// one, because every attached program has to agree.
+// The program of ours that is attached already (update): it is to be replaced, not joined by a
+// second one, because every attached program has to agree.
 Fd attached_program(int group_directory) {
   std::uint32_t ids[16] = {};
   bpf_attr query;
@@ -169,7 +175,8 @@ SysResult<void> attach_device_program(int group_directory, const std::vector<bpf
     attributes.attach_flags |= BPF_F_REPLACE;
     attributes.replace_bpf_fd = static_cast<std::uint32_t>(previous.get());
   }
-  if (bpf(BPF_PROG_ATTACH, attributes) != 0) return sys_fail("bpf(BPF_PROG_ATTACH, cgroup device program)");
+  if (bpf(BPF_PROG_ATTACH, attributes) != 0)
+    return sys_fail("bpf(BPF_PROG_ATTACH, cgroup device program)");
   return {};
 }
 

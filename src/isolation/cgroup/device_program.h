@@ -1,5 +1,5 @@
-// The device policy as an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE (Linux 4.15), which is what
-// cgroup v2 has in place of the v1 devices controller. Assembled by hand: a dozen kinds of
+// The device policy as an eBPF program of type BPF_PROG_TYPE_CGROUP_DEVICE (Linux 4.15), which is
+// what cgroup v2 has in place of the v1 devices controller. Assembled by hand: a dozen kinds of
 // instructions, no loader, no BTF, 0.1 ms.
 #pragma once
 

@@ -22,7 +22,8 @@ std::string hint_for(const CgroupSetting& setting, int error) {
   switch (error) {
     case ENOENT:
       if (file.starts_with("memory.memsw.") || file.starts_with("memory.swap."))
-        return "this kernel does not account swap: boot it with swapaccount=1, or leave the swap limit out";
+        return "this kernel does not account swap: boot it with swapaccount=1, or leave the swap "
+               "limit out";
       if (file.find("burst") != std::string::npos) return "needs Linux 5.14";
       if (file == "cpu.idle") return "needs Linux 5.15";
       return "this kernel does not offer the file: leave the limit out";
@@ -33,34 +34,42 @@ std::string hint_for(const CgroupSetting& setting, int error) {
       return "have the group delegated to this user, or start as root";
     case EROFS: return "the hierarchy is mounted read-only: mount it for writing";
     case EBUSY:
-      if (file.starts_with("memory.")) return "the group uses more than that already: choose a higher limit";
+      if (file.starts_with("memory."))
+        return "the group uses more than that already: choose a higher limit";
       break;
     case EINVAL:
       if (file == "cpu.rt_runtime_us" || file == "cpu.rt_period_us")
-        return "a real-time budget comes out of the parent group's, which must have been given one first";
+        return "a real-time budget comes out of the parent group's, which must have been given one "
+               "first";
       if (file.starts_with("memory.memsw."))
         return "the limit of memory and swap together may not be less than the limit of memory";
       if (file.starts_with("memory.limit"))
-        return "the limit of memory may not exceed that of memory and swap: give /linux/resources/memory/swap too";
+        return "the limit of memory may not exceed that of memory and swap: give "
+               "/linux/resources/memory/swap too";
       if (file.starts_with("cpu.cfs_") || file.starts_with("cpu.max"))
-        return "periods are 1000 to 1000000 microseconds, quotas at least 1000, and a group may not have "
+        return "periods are 1000 to 1000000 microseconds, quotas at least 1000, and a group may "
+               "not have "
                "more than its parent, nor burst beyond its quota";
       break;
     case ENODEV:
     case ENXIO: return "there is no such device on this host";
     case ENOSPC:
-      if (file.starts_with("cpuset.")) return "the group's processes need at least one CPU and one memory node";
+      if (file.starts_with("cpuset."))
+        return "the group's processes need at least one CPU and one memory node";
       break;
     default: break;
   }
   return {};
 }
 
-Error error_of(const std::string& directory, const CgroupSetting& setting, std::string_view value, int error) {
+Error error_of(const std::string& directory, const CgroupSetting& setting, std::string_view value,
+               int error) {
   const char* text = error == kNotSupported ? errno_text(EOPNOTSUPP) : errno_text(error);
-  return Error(error == ENOENT || error == kNotSupported ? ErrorKind::kUnsupported : kind_of_errno(error),
-               setting.why + ": writing " + quoted(value) + " to " + directory + "/" + setting.file + ": " + text,
-               hint_for(setting, error));
+  return Error(
+      error == ENOENT || error == kNotSupported ? ErrorKind::kUnsupported : kind_of_errno(error),
+      setting.why + ": writing " + quoted(value) + " to " + directory + "/" + setting.file + ": " +
+          text,
+      hint_for(setting, error));
 }
 
 // Only for values that the kernel may round to whole pages.
@@ -119,12 +128,14 @@ Result<Written> write_setting(const std::string& directory, const CgroupSetting&
   return Written::kYes;
 }
 
-Result<void> write_settings(const std::string& directory, const std::vector<CgroupSetting>& settings) {
+Result<void> write_settings(const std::string& directory,
+                            const std::vector<CgroupSetting>& settings) {
   for (std::size_t i = 0; i < settings.size(); ++i) {
     TRY_ASSIGN(Written written, write_setting(directory, settings[i]));
     if (settings[i].if_missing != CgroupSetting::IfMissing::kOneOf) continue;
     const std::size_t first = i;
-    while (i + 1 < settings.size() && settings[i + 1].if_missing == CgroupSetting::IfMissing::kOneOf &&
+    while (i + 1 < settings.size() &&
+           settings[i + 1].if_missing == CgroupSetting::IfMissing::kOneOf &&
            settings[i + 1].why == settings[first].why) {
       TRY_ASSIGN(const Written other, write_setting(directory, settings[++i]));
       if (other == Written::kYes) written = Written::kYes;
@@ -149,16 +160,19 @@ Result<void> enable_controllers(const std::string& root, const std::string& dire
     const std::string enabled = value_of(parent, "cgroup.subtree_control").value_or("");
     std::string missing;
     for (const std::string& controller : controllers)
-      if (!has_word(enabled, controller)) missing.append(missing.empty() ? "+" : " +").append(controller);
+      if (!has_word(enabled, controller))
+        missing.append(missing.empty() ? "+" : " +").append(controller);
     if (missing.empty()) continue;
-    const auto written = write_file_at(AT_FDCWD, (parent + "/cgroup.subtree_control").c_str(), missing);
+    const auto written =
+        write_file_at(AT_FDCWD, (parent + "/cgroup.subtree_control").c_str(), missing);
     if (written) continue;
     const int error = written.error().error;
-    return fail(kind_of_errno(error),
-                "enabling the controllers " + quoted(missing) + " in " + parent + ": " + errno_text(error),
-                error == EBUSY ? "that group holds processes itself, and cgroup v2 shares resources out "
-                                 "only among groups without: move them to a group of their own"
-                               : "have the controllers delegated to this user, or start as root");
+    return fail(
+        kind_of_errno(error),
+        "enabling the controllers " + quoted(missing) + " in " + parent + ": " + errno_text(error),
+        error == EBUSY ? "that group holds processes itself, and cgroup v2 shares resources out "
+                         "only among groups without: move them to a group of their own"
+                       : "have the controllers delegated to this user, or start as root");
   }
   return {};
 }
@@ -217,7 +231,8 @@ SysResult<void> remove_tree(const std::string& directory) {
 bool Patience::wait() {
   if (left_us_ == 0) return false;
   const std::uint64_t now = std::min(next_us_, left_us_);
-  const timespec time = {static_cast<time_t>(now / 1'000'000), static_cast<long>(now % 1'000'000 * 1000)};
+  const timespec time = {static_cast<time_t>(now / 1'000'000),
+                         static_cast<long>(now % 1'000'000 * 1000)};
   ::nanosleep(&time, nullptr);
   left_us_ -= now;
   next_us_ = std::min<std::uint64_t>(next_us_ * 2, 20'000);
@@ -235,10 +250,12 @@ bool wait_for_event(const std::string& directory, std::string_view key, std::uin
     char text[256];
     const ssize_t size = ::pread(file->get(), text, sizeof text, 0);
     if (size < 0) return false;
-    if (number_in(std::string_view(text, static_cast<std::size_t>(size)), key) == value) return true;
+    if (number_in(std::string_view(text, static_cast<std::size_t>(size)), key) == value)
+      return true;
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const long spent = (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1'000'000;
+    const long spent =
+        (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1'000'000;
     if (spent >= milliseconds) return false;
     pollfd item = {file->get(), POLLPRI, 0};
     ::poll(&item, 1, milliseconds - static_cast<int>(spent));

@@ -26,10 +26,11 @@ std::optional<std::uint64_t> number_in(std::string_view text, std::string_view k
 // One write(2) for each line of the value. The error says what, why and what to do.
 enum class Written { kYes, kNoSuchFile };
 Result<Written> write_setting(const std::string& directory, const CgroupSetting& setting);
-Result<void> write_settings(const std::string& directory, const std::vector<CgroupSetting>& settings);
+Result<void> write_settings(const std::string& directory,
+                            const std::vector<CgroupSetting>& settings);
 
-// v2: enables the controllers for `directory`, from the root of the hierarchy down to its parent, in
-// each group's cgroup.subtree_control.
+// v2: enables the controllers for `directory`, from the root of the hierarchy down to its parent,
+// in each group's cgroup.subtree_control.
 Result<void> enable_controllers(const std::string& root, const std::string& directory,
                                 const std::vector<std::string>& controllers);
 bool has_word(std::string_view words, std::string_view word);  // words separated by spaces
@@ -39,7 +40,8 @@ std::vector<std::string> subgroups(const std::string& directory);
 // Processes of the group and, `recursive`, of all beneath. A group that is gone has none.
 Result<std::vector<HostPid>> processes_in(const std::string& directory);
 
-// rmdir of the group and, first, of all groups beneath. errno of the first refusal (EBUSY: processes).
+// rmdir of the group and, first, of all groups beneath. errno of the first refusal (EBUSY:
+// processes).
 SysResult<void> remove_tree(const std::string& directory);
 
 // Sleeps; twice as long each time, from 0.1 ms up to 20 ms, until a total is spent.

@@ -19,7 +19,8 @@ std::string unescape(std::string_view field) {
   text.reserve(field.size());
   for (std::size_t i = 0; i < field.size(); ++i) {
     if (field[i] == '\\' && i + 3 < field.size()) {
-      if (const auto byte = parse_number<unsigned>(field.substr(i + 1, 3), 8); byte && *byte < 256) {
+      if (const auto byte = parse_number<unsigned>(field.substr(i + 1, 3), 8);
+          byte && *byte < 256) {
         text.push_back(static_cast<char>(*byte));
         i += 3;
         continue;
@@ -83,7 +84,8 @@ std::vector<OwnGroup> parse_own_groups(std::string_view text) {
   return groups;
 }
 
-// Whether the mount is of the hierarchy that has these controllers: all of them are among its options.
+// Whether the mount is of the hierarchy that has these controllers: all of them are among its
+// options.
 bool is_mount_of(const MountLine& mount, const OwnGroup& group) {
   if (group.controllers.empty()) return mount.type == "cgroup2";
   if (mount.type != "cgroup") return false;
@@ -103,7 +105,8 @@ enum class Reach { kNone, kElsewhere, kOwnGroup, kWhole };
 Reach reach_of(const MountLine& mount, const OwnGroup& group) {
   if (mount.root == "/") return Reach::kWhole;
   // Roots outside a cgroup namespace show as "/..", and what they hold cannot be named.
-  if (mount.root.empty() || mount.root.front() != '/' || mount.root.starts_with("/..")) return Reach::kElsewhere;
+  if (mount.root.empty() || mount.root.front() != '/' || mount.root.starts_with("/.."))
+    return Reach::kElsewhere;
   return is_within(group.path, mount.root) ? Reach::kOwnGroup : Reach::kElsewhere;
 }
 
@@ -133,7 +136,8 @@ CgroupHierarchy hierarchy_of(const OwnGroup& group, const Found& found) {
 // Line by line, so that a caller can stop reading a long file as soon as everything is found.
 class Search {
  public:
-  explicit Search(std::string_view own_groups) : groups_(parse_own_groups(own_groups)), found_(groups_.size()) {}
+  explicit Search(std::string_view own_groups)
+      : groups_(parse_own_groups(own_groups)), found_(groups_.size()) {}
 
   void line(std::string_view text) {
     // Only two types matter: the others' lines are not worth unescaping.
@@ -145,7 +149,8 @@ class Search {
       if (!is_mount_of(*mount, groups_[i])) continue;
       const Reach reach = reach_of(*mount, groups_[i]);
       // The same place again is a mount over the earlier one, and hides it.
-      const bool over = found_[i].reach != Reach::kNone && found_[i].mount_point == mount->mount_point;
+      const bool over =
+          found_[i].reach != Reach::kNone && found_[i].mount_point == mount->mount_point;
       if (over || reach > found_[i].reach) found_[i] = {reach, mount->root, mount->mount_point};
       return;
     }
@@ -159,7 +164,8 @@ class Search {
   std::vector<CgroupHierarchy> take() const {
     std::vector<CgroupHierarchy> result;
     for (std::size_t i = 0; i < groups_.size(); ++i)
-      if (found_[i].reach > Reach::kElsewhere) result.push_back(hierarchy_of(groups_[i], found_[i]));
+      if (found_[i].reach > Reach::kElsewhere)
+        result.push_back(hierarchy_of(groups_[i], found_[i]));
     return result;
   }
 
@@ -168,8 +174,8 @@ class Search {
   std::vector<Found> found_;
 };
 
-// Reads mountinfo in the kernel's own portions. A host with many containers has thousands of mounts,
-// each of which costs the kernel microseconds; the hierarchies are among the first.
+// Reads mountinfo in the kernel's own portions. A host with many containers has thousands of
+// mounts, each of which costs the kernel microseconds; the hierarchies are among the first.
 Result<void> search_mounts(Search& search) {
   TRY_ASSIGN(const Fd file, open_at(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY));
   std::string pending;

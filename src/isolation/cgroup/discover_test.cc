@@ -12,7 +12,13 @@ std::string text(const std::vector<CgroupHierarchy>& hierarchies) {
     for (const std::string& controller : one.controllers)
       controllers.append(controllers.empty() ? "" : ",").append(controller);
     text.append(one.v2 ? "v2" : controllers)
-        .append(" ").append(one.mount_point).append(" ").append(one.mount_root).append(" ").append(one.own_path).append("\n");
+        .append(" ")
+        .append(one.mount_point)
+        .append(" ")
+        .append(one.mount_root)
+        .append(" ")
+        .append(one.own_path)
+        .append("\n");
   }
   return text;
 }
@@ -20,7 +26,8 @@ std::string text(const std::vector<CgroupHierarchy>& hierarchies) {
 TEST(CgroupDiscovery, ReadsAHybridHost) {
   EXPECT_EQ(text(parse_cgroup_hierarchies(
                 "30 23 0:28 / / rw - ext4 /dev/vda rw\n"
-                "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:5 - cgroup cgroup rw,cpu,cpuacct\n"
+                "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:5 - cgroup cgroup "
+                "rw,cpu,cpuacct\n"
                 "33 31 0:35 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
                 "40 31 0:37 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
                 "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n",
@@ -32,7 +39,8 @@ TEST(CgroupDiscovery, ReadsAHybridHost) {
 }
 
 TEST(CgroupDiscovery, ReadsAVersionTwoHost) {
-  EXPECT_EQ(text(parse_cgroup_hierarchies("25 24 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/user.slice/a\n")),
+  EXPECT_EQ(text(parse_cgroup_hierarchies("25 24 0:22 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+                                          "0::/user.slice/a\n")),
             "v2 /sys/fs/cgroup / /user.slice/a\n");
 }
 
@@ -56,20 +64,25 @@ TEST(CgroupDiscovery, AMountOverAnotherHidesIt) {
 }
 
 TEST(CgroupDiscovery, LeavesOutWhatCannotBeReached) {
-  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 /ab /one rw - cgroup cgroup rw,pids\n", "1:pids:/a\n0::/x\n")), "");
-  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 /../x /one rw - cgroup2 cgroup rw\n", "0::/\n")), "");
+  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 /ab /one rw - cgroup cgroup rw,pids\n",
+                                          "1:pids:/a\n0::/x\n")),
+            "");
+  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 /../x /one rw - cgroup2 cgroup rw\n", "0::/\n")),
+            "");
 }
 
 TEST(CgroupDiscovery, InsideACgroupNamespaceOwnGroupsOutsideAreTheRoot) {
-  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n", "0::/../x\n")),
+  EXPECT_EQ(text(parse_cgroup_hierarchies("1 0 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n",
+                                          "0::/../x\n")),
             "v2 /sys/fs/cgroup / /\n");
 }
 
 TEST(CgroupDiscovery, UnescapesAndSurvivesOddLines) {
-  EXPECT_EQ(text(parse_cgroup_hierarchies("garbage\n\n - cgroup\n1 2 - cgroup cgroup\n"
-                                          "1 0 0:1 / relative rw - cgroup cgroup rw,pids\n"
-                                          "1 0 0:1 / /a\\040b\\134c\\999 rw - cgroup cgroup rw,pids",
-                                          "x:pids:/\n1:pids\n1:pids:\n1:pids:relative\n7::/v2-has-number-0\n1:pids:/a:b")),
+  EXPECT_EQ(text(parse_cgroup_hierarchies(
+                "garbage\n\n - cgroup\n1 2 - cgroup cgroup\n"
+                "1 0 0:1 / relative rw - cgroup cgroup rw,pids\n"
+                "1 0 0:1 / /a\\040b\\134c\\999 rw - cgroup cgroup rw,pids",
+                "x:pids:/\n1:pids\n1:pids:\n1:pids:relative\n7::/v2-has-number-0\n1:pids:/a:b")),
             "pids /a b\\c\\999 / /a:b\n");
 }
 

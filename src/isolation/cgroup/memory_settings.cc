@@ -16,11 +16,13 @@ std::unexpected<Error> no_such_thing(std::string_view name, std::string_view wha
               "leave the field out on this host");
 }
 
-// In the spec's numbers 0 stands for a limit that is not set (the engines write it so), -1 for none.
+// In the spec's numbers 0 stands for a limit that is not set (the engines write it so), -1 for
+// none.
 bool is_set(const std::optional<std::int64_t>& limit) { return limit && *limit != 0; }
 
 Result<void> check_range(std::string_view name, const std::optional<std::int64_t>& limit) {
-  if (limit && *limit < -1) return refuse(name, std::to_string(*limit) + " is not a number of bytes");
+  if (limit && *limit < -1)
+    return refuse(name, std::to_string(*limit) + " is not a number of bytes");
   return {};
 }
 
@@ -36,7 +38,8 @@ Result<void> check(const oci::MemoryLimits& limits) {
     if (limits.limit.value_or(0) == -1)
       return refuse("swap", "a limit of memory and swap together, but none of memory");
     if (is_set(limits.limit) && *limits.swap < *limits.limit)
-      return refuse("swap", "less than the limit of memory alone (" + std::to_string(*limits.limit) +
+      return refuse("swap", "less than the limit of memory alone (" +
+                                std::to_string(*limits.limit) +
                                 "): it is the limit of memory and swap together");
   }
   return {};
@@ -65,7 +68,8 @@ Result<Settings> version_1(const oci::MemoryLimits& limits, Moment moment) {
   if (limits.use_hierarchy && (!*limits.use_hierarchy || moment == Moment::kUpdate))
     out.add("memory.use_hierarchy", *limits.use_hierarchy ? "1" : "0", "useHierarchy");
   out.add_limit("memory.limit_in_bytes", limits.limit, "-1", "limit");
-  if (is_set(limits.limit) && *limits.limit == -1 && !is_set(limits.swap) && moment == Moment::kUpdate)
+  if (is_set(limits.limit) && *limits.limit == -1 && !is_set(limits.swap) &&
+      moment == Moment::kUpdate)
     out.add("memory.memsw.limit_in_bytes", "-1", "limit");  // else the old sum would still bind
   out.add_limit("memory.memsw.limit_in_bytes", limits.swap, "-1", "swap");
   out.add_limit("memory.soft_limit_in_bytes", limits.reservation, "-1", "reservation");
@@ -83,9 +87,11 @@ Result<Settings> version_1(const oci::MemoryLimits& limits, Moment moment) {
 Result<Settings> version_2(const oci::MemoryLimits& limits, Moment moment) {
   Collector out{moment, {}};
   if (limits.kernel.value_or(0) > 0)
-    return no_such_thing("kernel", "cgroup v2 accounts kernel memory together with all other memory");
+    return no_such_thing("kernel",
+                         "cgroup v2 accounts kernel memory together with all other memory");
   if (limits.kernel_tcp.value_or(0) > 0)
-    return no_such_thing("kernelTCP", "cgroup v2 accounts socket memory together with all other memory");
+    return no_such_thing("kernelTCP",
+                         "cgroup v2 accounts socket memory together with all other memory");
   if (limits.swappiness)
     return no_such_thing("swappiness", "cgroup v2 has no swappiness of a group");
   if (limits.disable_oom_killer.value_or(false))
@@ -97,8 +103,9 @@ Result<Settings> version_2(const oci::MemoryLimits& limits, Moment moment) {
     std::optional<std::int64_t> alone = limits.swap;
     if (*limits.swap > 0) {
       if (!is_set(limits.limit))
-        return refuse("swap", "a limit of memory and swap together needs /linux/resources/memory/limit "
-                              "beside it: cgroup v2 limits swap alone");
+        return refuse("swap",
+                      "a limit of memory and swap together needs /linux/resources/memory/limit "
+                      "beside it: cgroup v2 limits swap alone");
       alone = *limits.swap - *limits.limit;
       out.add("memory.swap.max", std::to_string(*alone), "swap");
     } else {

@@ -26,14 +26,16 @@ std::string with_slash(std::string_view directory, std::string_view name) {
 
 // A v1 group refuses its first process (ENOSPC) until it has CPUs and memory nodes. A new one has
 // none, unless its parent says cgroup.clone_children.
-Result<void> fill_cpuset(const std::string& directory, const char* file, std::string_view mount_point) {
+Result<void> fill_cpuset(const std::string& directory, const char* file,
+                         std::string_view mount_point) {
   const auto own = value_of(directory, file);
   if (!own || !own->empty() || directory.size() <= mount_point.size()) return {};
   const std::string parent = directory.substr(0, directory.rfind('/'));
   TRY(fill_cpuset(parent, file, mount_point));  // a parent that somebody made and left empty
   const auto inherited = value_of(parent, file);
   if (!inherited || inherited->empty()) return {};
-  const CgroupSetting setting{file, *inherited, "the parent group's", CgroupSetting::IfMissing::kRefuse};
+  const CgroupSetting setting{file, *inherited, "the parent group's",
+                              CgroupSetting::IfMissing::kRefuse};
   TRY(cgroup::write_setting(directory, setting));
   return {};
 }
@@ -57,17 +59,19 @@ Result<void> enable_controllers(const CgroupGroup& group) {
   if (wanted.empty()) return {};
   const std::string there = value_of(group.directory, "cgroup.controllers").value_or("");
   const auto all_there = [&](const std::vector<std::string>& controllers) {
-    return std::all_of(controllers.begin(), controllers.end(),
-                       [&](const std::string& controller) { return cgroup::has_word(there, controller); });
+    return std::all_of(controllers.begin(), controllers.end(), [&](const std::string& controller) {
+      return cgroup::has_word(there, controller);
+    });
   };
   if (all_there(wanted)) return {};
   const auto enabled = cgroup::enable_controllers(group.mount_point, group.directory, wanted);
   // What serves accounting alone is not worth a refusal.
   if (enabled || all_there(group.needed_controllers)) return {};
-  auto needed = cgroup::enable_controllers(group.mount_point, group.directory, group.needed_controllers);
+  auto needed =
+      cgroup::enable_controllers(group.mount_point, group.directory, group.needed_controllers);
   if (needed) return {};
-  return std::unexpected(
-      std::move(needed).error().within(group.settings.empty() ? "cgroup v2" : group.settings.front().why));
+  return std::unexpected(std::move(needed).error().within(
+      group.settings.empty() ? "cgroup v2" : group.settings.front().why));
 }
 
 // --- ownership -------------------------------------------------------------------------------
@@ -85,7 +89,8 @@ Result<void> delegate(const std::string& directory, HostUid owner) {
   while (!files.empty()) {
     const std::string_view file = next_field(files, '\n');
     // Names of files of this very group, whatever the kernel's list says.
-    if (!file.empty() && file.find('/') == std::string_view::npos) TRY(own(with_slash(directory, file), true));
+    if (!file.empty() && file.find('/') == std::string_view::npos)
+      TRY(own(with_slash(directory, file), true));
   }
   return {};
 }
@@ -104,8 +109,8 @@ SysResult<Made> make_directory(const CgroupGroup& group, std::vector<std::string
     }
     if (errno == EEXIST) return Made::kThere;
     if (errno != ENOENT || attempt == 16) return sys_fail("mkdir", group.directory.c_str());
-    for (std::size_t end = group.directory.find('/', group.mount_point.size() + 1); end != std::string::npos;
-         end = group.directory.find('/', end + 1)) {
+    for (std::size_t end = group.directory.find('/', group.mount_point.size() + 1);
+         end != std::string::npos; end = group.directory.find('/', end + 1)) {
       const std::string parent = group.directory.substr(0, end);
       if (::mkdir(parent.c_str(), kMode) != 0) {
         if (errno == EEXIST) continue;
@@ -115,7 +120,8 @@ SysResult<Made> make_directory(const CgroupGroup& group, std::vector<std::string
       made.push_back(parent);
       if (!group.has_controller("cpuset")) continue;
       for (const char* file : {"cpuset.cpus", "cpuset.mems"})
-        if (!fill_cpuset(parent, file, group.mount_point)) return sys_fail_with(ENOSPC, "mkdir", group.directory.c_str());
+        if (!fill_cpuset(parent, file, group.mount_point))
+          return sys_fail_with(ENOSPC, "mkdir", group.directory.c_str());
       // The groups that follow beneath it then start filled, which saves each of them four writes.
       (void)write_file_at(AT_FDCWD, with_slash(parent, "cgroup.clone_children").c_str(), "1");
     }
@@ -131,8 +137,8 @@ Result<void> check_existing(const CgroupGroup& group) {
                     " process(es) found in " + group.directory,
                 "choose another /linux/cgroupsPath, or end those processes");
   const bool v2 = group.version == CgroupVersion::kV2;
-  const std::string state =
-      value_of(group.directory, v2 ? "cgroup.freeze" : "freezer.state").value_or(v2 ? "0" : "THAWED");
+  const std::string state = value_of(group.directory, v2 ? "cgroup.freeze" : "freezer.state")
+                                .value_or(v2 ? "0" : "THAWED");
   if (state != "0" && state != "THAWED")
     return fail(ErrorKind::kState, "container's cgroup unexpectedly frozen: " + group.directory,
                 "thaw it, or choose another /linux/cgroupsPath");
@@ -142,13 +148,16 @@ Result<void> check_existing(const CgroupGroup& group) {
 Error cannot_make(const CgroupGroup& group, const SysError& error) {
   Error result = Error(error).within("making the container's " + group.name() + " group");
   if (!group.settings.empty())
-    result = std::move(result).within(group.settings.front().why + " (" + group.settings.front().file + ")");
+    result = std::move(result).within(group.settings.front().why + " (" +
+                                      group.settings.front().file + ")");
   if (error.error == EROFS)
-    return std::move(result).with_hint(group.mount_point + " is mounted read-only: mount it for writing");
+    return std::move(result).with_hint(group.mount_point +
+                                       " is mounted read-only: mount it for writing");
   if (error.error == EACCES || error.error == EPERM)
     return std::move(result).with_hint(
         group.version == CgroupVersion::kV2
-            ? "have a cgroup v2 group delegated to this user (with systemd: Delegate=yes) and start from "
+            ? "have a cgroup v2 group delegated to this user (with systemd: Delegate=yes) and "
+              "start from "
               "within it, leave the limit out, or start as root"
             : "cgroup v1 groups are made by root alone: start as root, or leave the limit out");
   return result;
@@ -165,10 +174,11 @@ Result<void> equip(const CgroupLimits::Plan& plan, const CgroupGroup& group, int
     const auto attached =
         cgroup::attach_device_program(directory, cgroup::device_program(*group.device_program));
     if (!attached)
-      return std::unexpected(Error(attached.error())
-                                 .within("/linux/resources/devices")
-                                 .with_hint("needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN), and a "
-                                            "kernel with CONFIG_CGROUP_BPF"));
+      return std::unexpected(
+          Error(attached.error())
+              .within("/linux/resources/devices")
+              .with_hint("needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN), and a "
+                         "kernel with CONFIG_CGROUP_BPF"));
   }
   if (plan.delegate_to) TRY(delegate(group.directory, *plan.delegate_to));
   return {};
@@ -178,7 +188,8 @@ Result<void> equip(const CgroupLimits::Plan& plan, const CgroupGroup& group, int
 
 std::vector<std::string> cgroup_record(const CgroupLimits::Plan& plan) {
   std::vector<std::string> record;
-  for (const CgroupGroup& group : plan.groups) record.push_back(group.controllers + ":" + group.directory);
+  for (const CgroupGroup& group : plan.groups)
+    record.push_back(group.controllers + ":" + group.directory);
   return record;
 }
 
@@ -196,7 +207,8 @@ const CgroupSet::Group* CgroupSet::group_with(std::string_view controller) const
 }
 
 const CgroupSet::Group* CgroupSet::unified() const {
-  return !groups_.empty() && groups_.front().version == CgroupVersion::kV2 ? &groups_.front() : nullptr;
+  return !groups_.empty() && groups_.front().version == CgroupVersion::kV2 ? &groups_.front()
+                                                                           : nullptr;
 }
 
 Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last) {
@@ -225,7 +237,8 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
 }
 
 void CgroupSet::undo() noexcept {
-  for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory) ::rmdir(directory->c_str());
+  for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory)
+    ::rmdir(directory->c_str());
   *this = CgroupSet();
 }
 
@@ -275,7 +288,8 @@ Result<CgroupSet> CgroupSet::open(std::span<const std::string> record) {
     // Controllers may hold a colon ("name=a:b"), directories before their first '/' may not.
     const std::size_t slash = entry.find(":/");
     if (slash == std::string::npos || entry.find("/../") != std::string::npos)
-      return fail(ErrorKind::kInternal, "the state's record of a cgroup is damaged: " + quoted(entry));
+      return fail(ErrorKind::kInternal,
+                  "the state's record of a cgroup is damaged: " + quoted(entry));
     Group group;
     group.controllers = entry.substr(0, slash);
     group.directory = entry.substr(slash + 1);
@@ -298,9 +312,11 @@ std::string own_v2_directory(const std::string& directory, HostPid init) {
     line.remove_prefix(3);
     // Both end in the same path as far as the container's group goes: what follows is its own.
     const std::string name = directory.substr(directory.rfind('/'));
-    for (std::size_t at = line.find(name); at != std::string_view::npos; at = line.find(name, at + 1)) {
+    for (std::size_t at = line.find(name); at != std::string_view::npos;
+         at = line.find(name, at + 1)) {
       const std::string_view tail = line.substr(at + name.size());
-      if (directory.ends_with(line.substr(0, at + name.size())) && (tail.empty() || tail.front() == '/'))
+      if (directory.ends_with(line.substr(0, at + name.size())) &&
+          (tail.empty() || tail.front() == '/'))
         return directory + std::string(tail);
     }
   }
@@ -310,7 +326,8 @@ std::string own_v2_directory(const std::string& directory, HostPid init) {
 Result<void> check_beneath(std::string_view beneath) {
   for (const std::string_view part : split(beneath, '/'))
     if (part == "..")
-      return fail(ErrorKind::kInvalid, "the sub-group " + quoted(beneath) + " leads out of the container's group");
+      return fail(ErrorKind::kInvalid,
+                  "the sub-group " + quoted(beneath) + " leads out of the container's group");
   return {};
 }
 
@@ -321,14 +338,17 @@ Result<std::vector<Fd>> CgroupSet::open_membership(HostPid init, std::string_vie
   std::vector<Fd> files;
   for (const Group& group : groups_) {
     std::string directory = group.directory;
-    if (!beneath.empty()) directory = with_slash(directory, beneath);
-    else if (group.version == CgroupVersion::kV2 && !value_of(directory, "cgroup.subtree_control").value_or("").empty())
+    if (!beneath.empty())
+      directory = with_slash(directory, beneath);
+    else if (group.version == CgroupVersion::kV2 &&
+             !value_of(directory, "cgroup.subtree_control").value_or("").empty())
       directory = own_v2_directory(directory, init);
     const std::string path =
         with_slash(directory, group.version == CgroupVersion::kV2 ? "cgroup.procs" : "tasks");
     const auto state = value_of(directory, "cgroup.type");
     if (state && *state == "threaded")
-      return fail(ErrorKind::kUnsupported, "the container made its group " + directory + " threaded: no process can join it");
+      return fail(ErrorKind::kUnsupported, "the container made its group " + directory +
+                                               " threaded: no process can join it");
     auto file = open_at(AT_FDCWD, path.c_str(), O_WRONLY);
     if (!file) return std::unexpected(Error(file.error()).within("joining the container's cgroup"));
     files.push_back(std::move(*file));

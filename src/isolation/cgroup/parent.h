@@ -1,6 +1,6 @@
 // The parent's half of the cgroup layer: the groups as directories. They are made and given their
-// limits here, and every later command (delete, ps, pause, update, events) opens them again from the
-// record that create left in the container's state.
+// limits here, and every later command (delete, ps, pause, update, events) opens them again from
+// the record that create left in the container's state.
 #pragma once
 
 #include <span>
@@ -16,8 +16,8 @@
 namespace bulkhead::isolation {
 
 // A group for the state record: "memory:/sys/fs/cgroup/memory/bulkhead-runtime/ID"; v2 has nothing
-// before the colon. Pure, so that the record can be written before the first directory is made and a
-// create that was killed can still be undone.
+// before the colon. Pure, so that the record can be written before the first directory is made and
+// a create that was killed can still be undone.
 std::vector<std::string> cgroup_record(const CgroupLimits::Plan& plan);
 
 class CgroupSet {
@@ -28,8 +28,8 @@ class CgroupSet {
   // already and holds processes.
   static Result<CgroupSet> create(const CgroupLimits::Plan& plan);
 
-  // The same in two steps, for a parent that works beside its child: first the v2 group alone, whose
-  // directory clone3(CLONE_INTO_CGROUP) wants, then the v1 groups. When complete() fails, the
+  // The same in two steps, for a parent that works beside its child: first the v2 group alone,
+  // whose directory clone3(CLONE_INTO_CGROUP) wants, then the v1 groups. When complete() fails, the
   // caller still has to call remove().
   static Result<CgroupSet> prepare(const CgroupLimits::Plan& plan);
   Result<void> complete(const CgroupLimits::Plan& plan);
@@ -48,9 +48,9 @@ class CgroupSet {
     unified_membership_.reset();
   }
 
-  // For exec: membership files of an existing container's groups. `init` is its first process, whose
-  // own v2 group is taken when the container has made groups of its own beneath the one it was
-  // given (cgroup v2 has no processes in inner groups). `beneath` is a sub-group ("" for none).
+  // For exec: membership files of an existing container's groups. `init` is its first process,
+  // whose own v2 group is taken when the container has made groups of its own beneath the one it
+  // was given (cgroup v2 has no processes in inner groups). `beneath` is a sub-group ("" for none).
   Result<std::vector<Fd>> open_membership(HostPid init, std::string_view beneath = {}) const;
 
   // Groups that could not be made and need not be: the names, for a warning.
@@ -69,14 +69,14 @@ class CgroupSet {
   // meanwhile, and does not wait for the deaths.
   Result<void> signal_all(int signal) const;
 
-  // Removes the groups and what the container made beneath them. Waits a while for processes that are
-  // still exiting; kState when some go on living.
+  // Removes the groups and what the container made beneath them. Waits a while for processes that
+  // are still exiting; kState when some go on living.
   Result<void> remove() const;
 
   CgroupStats stats() const;
 
-  // Sets new limits, all of them or none: what was written before a failure is put back as far as the
-  // kernel lets us, and the error says what stayed.
+  // Sets new limits, all of them or none: what was written before a failure is put back as far as
+  // the kernel lets us, and the error says what stayed.
   Result<void> update(const oci::Resources& resources) const;
 
   // Why the container's first process died before it could start: kills by a memory limit that is
@@ -97,10 +97,10 @@ class CgroupSet {
   void undo() noexcept;
 
   std::vector<Group> groups_;
-  std::vector<Fd> membership_;          // of the plan's groups in order
-  Fd unified_;                          // the first of groups_, which then has no file in membership_
+  std::vector<Fd> membership_;  // of the plan's groups in order
+  Fd unified_;                  // the first of groups_, which then has no file in membership_
   Fd unified_membership_;
-  std::vector<std::string> made_;       // directories that this object made, outermost first
+  std::vector<std::string> made_;  // directories that this object made, outermost first
   std::vector<std::string> left_out_;
 };
 

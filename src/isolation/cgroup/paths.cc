@@ -25,8 +25,9 @@ std::unexpected<Error> refuse(std::string_view path, std::string_view what, std:
 Result<GroupPath> group_path(std::string_view cgroups_path, std::string_view container_id) {
   if (cgroups_path.empty()) return GroupPath{std::string("/").append(container_id), true};
   if (has_systemd_form(cgroups_path))
-    return refuse(cgroups_path, "has the form slice:prefix:name of the systemd cgroup driver, but the "
-                                "driver is cgroupfs",
+    return refuse(cgroups_path,
+                  "has the form slice:prefix:name of the systemd cgroup driver, but the "
+                  "driver is cgroupfs",
                   "give a path like \"/parent/name\", or choose the systemd driver");
   GroupPath result;
   result.beneath_parent = cgroups_path.front() != '/';
@@ -35,14 +36,16 @@ Result<GroupPath> group_path(std::string_view cgroups_path, std::string_view con
     if (part.empty() || part == ".") continue;
     if (part == "..")
       return refuse(cgroups_path, "contains \"..\", which could lead out of the container's place");
-    if (part.size() > kLongestName) return refuse(cgroups_path, "has a name of more than 255 bytes");
+    if (part.size() > kLongestName)
+      return refuse(cgroups_path, "has a name of more than 255 bytes");
     // cgroupfs itself refuses newlines, which would forge lines of /proc/PID/cgroup.
     if (std::any_of(part.begin(), part.end(),
                     [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }))
       return refuse(cgroups_path, "contains control characters");
     result.path.append("/").append(part);
   }
-  if (result.path.empty()) return refuse(cgroups_path, "names the root of the hierarchies, which is the host's own group");
+  if (result.path.empty())
+    return refuse(cgroups_path, "names the root of the hierarchies, which is the host's own group");
   return result;
 }
 

@@ -5,8 +5,8 @@
 //   absent               /bulkhead-runtime/<container id>
 //   "slice:prefix:name"  systemd's form: refused with the cgroupfs driver
 //
-// A caller without privilege on the host has the runtime's parent group beneath its own group, which
-// is the one place that can have been delegated to it.
+// A caller without privilege on the host has the runtime's parent group beneath its own group,
+// which is the one place that can have been delegated to it.
 #pragma once
 
 #include <string>

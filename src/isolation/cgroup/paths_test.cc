@@ -24,7 +24,8 @@ TEST(CgroupPaths, ARelativePathAndNoneGoBeneathTheRuntimesParent) {
 }
 
 TEST(CgroupPaths, PathsThatLeadElsewhereAreRefused) {
-  for (const char* path : {"/..", "/a/../../b", "..", "a/..", "/", "//", "/.", ".", "/a\nb", "/a\x01", "/\x7f"})
+  for (const char* path :
+       {"/..", "/a/../../b", "..", "a/..", "/", "//", "/.", ".", "/a\nb", "/a\x01", "/\x7f"})
     EXPECT_FALSE(group_path(path, "id")) << path;
   EXPECT_FALSE(group_path("/" + std::string(256, 'a'), "id"));
   EXPECT_TRUE(group_path("/" + std::string(255, 'a'), "id"));

@@ -46,11 +46,13 @@ Result<Settings> pids_settings(std::int64_t limit, Moment moment) {
   Settings settings;
   // Engines write 0 as well as -1 for "unlimited".
   if (limit > 0 || moment == Moment::kUpdate)
-    settings.push_back({"pids.max", limit > 0 ? std::to_string(limit) : "max", field("pids/limit")});
+    settings.push_back(
+        {"pids.max", limit > 0 ? std::to_string(limit) : "max", field("pids/limit")});
   return settings;
 }
 
-Result<Settings> hugetlb_settings(const std::vector<oci::HugepageLimit>& limits, CgroupVersion version) {
+Result<Settings> hugetlb_settings(const std::vector<oci::HugepageLimit>& limits,
+                                  CgroupVersion version) {
   Settings settings;
   for (std::size_t i = 0; i < limits.size(); ++i) {
     const std::string where = field("hugepageLimits/") + std::to_string(i);
@@ -72,7 +74,8 @@ Result<Settings> rdma_settings(const std::map<std::string, oci::RdmaLimit>& limi
   for (const auto& [device, limit] : limits) {
     const std::string where = field("rdma/") + device;
     if (!is_one_word(device))
-      return fail(ErrorKind::kInvalid, field("rdma: ") + quoted(device) + " is not the name of a device");
+      return fail(ErrorKind::kInvalid,
+                  field("rdma: ") + quoted(device) + " is not the name of a device");
     std::string value = device;
     if (limit.hca_handles) value += " hca_handle=" + std::to_string(*limit.hca_handles);
     if (limit.hca_objects) value += " hca_object=" + std::to_string(*limit.hca_objects);
@@ -92,8 +95,8 @@ Result<Settings> priority_settings(const std::vector<oci::InterfacePriority>& pr
   for (std::size_t i = 0; i < priorities.size(); ++i) {
     const std::string where = field("network/priorities/") + std::to_string(i);
     if (!is_one_word(priorities[i].name))
-      return fail(ErrorKind::kInvalid,
-                  where + "/name: " + quoted(priorities[i].name) + " is not the name of an interface");
+      return fail(ErrorKind::kInvalid, where + "/name: " + quoted(priorities[i].name) +
+                                           " is not the name of an interface");
     settings.push_back({"net_prio.ifpriomap",
                         priorities[i].name + " " + std::to_string(priorities[i].priority), where});
   }
@@ -102,9 +105,10 @@ Result<Settings> priority_settings(const std::vector<oci::InterfacePriority>& pr
 
 Result<CgroupSetting> unified_setting(const std::string& key, const std::string& value) {
   const std::string where = field("unified/") + key;
-  if (!is_one_word(key) || key.find('/') != std::string::npos || key.find('.') == std::string::npos ||
-      key.front() == '.')
-    return fail(ErrorKind::kInvalid, field("unified: ") + quoted(key) + " is not the name of a file of a group");
+  if (!is_one_word(key) || key.find('/') != std::string::npos ||
+      key.find('.') == std::string::npos || key.front() == '.')
+    return fail(ErrorKind::kInvalid,
+                field("unified: ") + quoted(key) + " is not the name of a file of a group");
   if (is_not_a_limit(key))
     return fail(ErrorKind::kInvalid, where + ": not a limit; the runtime alone writes this file");
   if (value.empty()) return fail(ErrorKind::kInvalid, where + ": the value is empty");
@@ -139,8 +143,9 @@ class Distributor {
       const std::string_view controller = controller_of(key);
       const auto home = homes_.home_of(controller);
       if (home != CgroupVersion::kV2) {
-        TRY(missing(controller, setting.why,
-                    home ? "this host has it in cgroup v1: use the other fields of linux.resources" : ""));
+        TRY(missing(
+            controller, setting.why,
+            home ? "this host has it in cgroup v1: use the other fields of linux.resources" : ""));
         continue;
       }
       result_.push_back({std::string(controller), CgroupVersion::kV2, {std::move(setting)}});
@@ -152,12 +157,13 @@ class Distributor {
 
  private:
   Result<void> missing(std::string_view controller, const std::string& why, std::string hint) {
-    const std::string reason =
-        "no mounted cgroup hierarchy of this host offers the " + std::string(controller) + " controller" +
-        (hint.empty() ? "" : " as cgroup v2");
+    const std::string reason = "no mounted cgroup hierarchy of this host offers the " +
+                               std::string(controller) + " controller" +
+                               (hint.empty() ? "" : " as cgroup v2");
     if (left_out_ == nullptr)
       return fail(ErrorKind::kUnsupported, why + ": " + reason,
-                  hint.empty() ? "enable and mount the controller, or leave the limit out" : std::move(hint));
+                  hint.empty() ? "enable and mount the controller, or leave the limit out"
+                               : std::move(hint));
     left_out_->push_back({std::string(controller), why, reason});
     return {};
   }
@@ -174,13 +180,15 @@ Result<void> add_network(const oci::NetworkClass& network, Distributor& out) {
     TRY(out.add("net_cls", [&](CgroupVersion, Moment) -> Result<Settings> {
       return class_id_settings(*network.class_id);
     }));
-  return out.add("net_prio", [&](CgroupVersion, Moment) { return priority_settings(network.priorities); });
+  return out.add("net_prio",
+                 [&](CgroupVersion, Moment) { return priority_settings(network.priorities); });
 }
 
 }  // namespace
 
 Result<std::vector<ControllerSettings>> resource_settings(const oci::Resources& resources,
-                                                          const ControllerHomes& homes, Moment moment,
+                                                          const ControllerHomes& homes,
+                                                          Moment moment,
                                                           std::vector<Fact>* left_out) {
   Distributor out(homes, moment, left_out);
   if (resources.memory)

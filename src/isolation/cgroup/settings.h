@@ -1,5 +1,5 @@
-// The limits of the spec as values for files. Pure: (limit, version, moment) -> settings or an error
-// that names the field. What a new group has anyway is not written.
+// The limits of the spec as values for files. Pure: (limit, version, moment) -> settings or an
+// error that names the field. What a new group has anyway is not written.
 #pragma once
 
 #include <map>
@@ -23,12 +23,14 @@ enum class Moment {
 using Settings = std::vector<CgroupSetting>;
 
 // What belongs to one controller: "cpu", "memory", … For "cpu" without the cpuset fields.
-Result<Settings> memory_settings(const oci::MemoryLimits& limits, CgroupVersion version, Moment moment);
+Result<Settings> memory_settings(const oci::MemoryLimits& limits, CgroupVersion version,
+                                 Moment moment);
 Result<Settings> cpu_settings(const oci::CpuLimits& limits, CgroupVersion version, Moment moment);
 Result<Settings> cpuset_settings(const oci::CpuLimits& limits);
 Result<Settings> pids_settings(std::int64_t limit, Moment moment);
 Result<Settings> block_io_settings(const oci::BlockIoLimits& limits, CgroupVersion version);
-Result<Settings> hugetlb_settings(const std::vector<oci::HugepageLimit>& limits, CgroupVersion version);
+Result<Settings> hugetlb_settings(const std::vector<oci::HugepageLimit>& limits,
+                                  CgroupVersion version);
 Result<Settings> rdma_settings(const std::map<std::string, oci::RdmaLimit>& limits);
 Settings class_id_settings(std::uint32_t class_id);
 Result<Settings> priority_settings(const std::vector<oci::InterfacePriority>& priorities);
@@ -49,13 +51,15 @@ struct ControllerSettings {
 // Where each controller is on this host.
 struct ControllerHomes {
   std::vector<std::pair<std::string, CgroupVersion>> all;
-  std::optional<CgroupVersion> home_of(std::string_view controller) const;  // nothing: no hierarchy has it
+  std::optional<CgroupVersion> home_of(
+      std::string_view controller) const;  // nothing: no hierarchy has it
 };
 
 // All limits but the device list. A limit whose controller no hierarchy has is an error; with
 // `left_out` (limits that are a mere default) it is put there instead.
 Result<std::vector<ControllerSettings>> resource_settings(const oci::Resources& resources,
-                                                          const ControllerHomes& homes, Moment moment,
+                                                          const ControllerHomes& homes,
+                                                          Moment moment,
                                                           std::vector<Fact>* left_out);
 
 }  // namespace bulkhead::isolation::cgroup

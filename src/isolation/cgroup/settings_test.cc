@@ -26,8 +26,10 @@ oci::MemoryLimits memory(std::optional<std::int64_t> limit, std::optional<std::i
 TEST(MemorySettings, LimitsAreWrittenMemoryFirst) {
   EXPECT_EQ(text(memory_settings(memory(4096, 8192), kV1, kCreate)),
             "memory.limit_in_bytes=4096; memory.memsw.limit_in_bytes=8192");
-  EXPECT_EQ(text(memory_settings(memory(4096, 8192), kV2, kCreate)), "memory.max=4096; memory.swap.max=4096");
-  EXPECT_EQ(text(memory_settings(memory(4096, 4096), kV2, kCreate)), "memory.max=4096; memory.swap.max=0");
+  EXPECT_EQ(text(memory_settings(memory(4096, 8192), kV2, kCreate)),
+            "memory.max=4096; memory.swap.max=4096");
+  EXPECT_EQ(text(memory_settings(memory(4096, 4096), kV2, kCreate)),
+            "memory.max=4096; memory.swap.max=0");
 }
 
 TEST(MemorySettings, WhatANewGroupHasAnywayIsNotWritten) {
@@ -46,7 +48,8 @@ TEST(MemorySettings, AnUpdateWritesUnlimitedToo) {
             "memory.limit_in_bytes=-1; memory.memsw.limit_in_bytes=-1");
   EXPECT_EQ(text(memory_settings(memory(-1), kV1, kUpdate)),
             "memory.limit_in_bytes=-1; memory.memsw.limit_in_bytes=-1");
-  EXPECT_EQ(text(memory_settings(memory(-1, -1), kV2, kUpdate)), "memory.max=max; memory.swap.max=max");
+  EXPECT_EQ(text(memory_settings(memory(-1, -1), kV2, kUpdate)),
+            "memory.max=max; memory.swap.max=max");
 }
 
 TEST(MemorySettings, EveryOtherFieldHasItsFile) {
@@ -57,9 +60,10 @@ TEST(MemorySettings, EveryOtherFieldHasItsFile) {
   limits.swappiness = 0;
   limits.disable_oom_killer = true;
   limits.use_hierarchy = false;
-  EXPECT_EQ(text(memory_settings(limits, kV1, kCreate)),
-            "memory.use_hierarchy=0; memory.soft_limit_in_bytes=100; memory.kmem.limit_in_bytes=200; "
-            "memory.kmem.tcp.limit_in_bytes=300; memory.swappiness=0; memory.oom_control=1");
+  EXPECT_EQ(
+      text(memory_settings(limits, kV1, kCreate)),
+      "memory.use_hierarchy=0; memory.soft_limit_in_bytes=100; memory.kmem.limit_in_bytes=200; "
+      "memory.kmem.tcp.limit_in_bytes=300; memory.swappiness=0; memory.oom_control=1");
   limits = {};
   limits.reservation = 100;
   EXPECT_EQ(text(memory_settings(limits, kV2, kCreate)), "memory.low=100");
@@ -119,14 +123,16 @@ TEST(CpuSettings, QuotaFollowsPeriodAndBurstFollowsQuota) {
   limits.burst = 1000;
   limits.realtime_period = 1000000;
   limits.realtime_runtime = 950000;
-  EXPECT_EQ(text(cpu_settings(limits, kV1, kCreate)),
-            "cpu.shares=512; cpu.cfs_period_us=50000; cpu.cfs_quota_us=150000; cpu.cfs_burst_us=1000; "
-            "cpu.rt_period_us=1000000; cpu.rt_runtime_us=950000");
+  EXPECT_EQ(
+      text(cpu_settings(limits, kV1, kCreate)),
+      "cpu.shares=512; cpu.cfs_period_us=50000; cpu.cfs_quota_us=150000; cpu.cfs_burst_us=1000; "
+      "cpu.rt_period_us=1000000; cpu.rt_runtime_us=950000");
   EXPECT_EQ(text(cpu_settings(limits, kV2, kCreate)),
             "error: /linux/resources/cpu/realtimePeriod: cgroup v2 has no real-time budgets");
   limits.realtime_period = {};
   limits.realtime_runtime = 0;
-  EXPECT_EQ(text(cpu_settings(limits, kV2, kCreate)), "cpu.weight=59; cpu.max=150000 50000; cpu.max.burst=1000");
+  EXPECT_EQ(text(cpu_settings(limits, kV2, kCreate)),
+            "cpu.weight=59; cpu.max=150000 50000; cpu.max.burst=1000");
 }
 
 TEST(CpuSettings, WhatANewGroupHasAnywayIsNotWritten) {
@@ -137,7 +143,8 @@ TEST(CpuSettings, WhatANewGroupHasAnywayIsNotWritten) {
   limits.idle = 0;
   EXPECT_EQ(text(cpu_settings(limits, kV1, kCreate)), "");
   EXPECT_EQ(text(cpu_settings(limits, kV2, kCreate)), "");
-  EXPECT_EQ(text(cpu_settings(limits, kV1, kUpdate)), "cpu.idle=0; cpu.cfs_period_us=100000; cpu.cfs_quota_us=-1");
+  EXPECT_EQ(text(cpu_settings(limits, kV1, kUpdate)),
+            "cpu.idle=0; cpu.cfs_period_us=100000; cpu.cfs_quota_us=-1");
   EXPECT_EQ(text(cpu_settings(limits, kV2, kUpdate)), "cpu.idle=0; cpu.max=max 100000");
 }
 
@@ -209,12 +216,14 @@ TEST(OtherSettings, NamesThatCouldForgeALineAreRefused) {
   EXPECT_EQ(text(hugetlb_settings({{"1GB", 0}}, kV2)), "hugetlb.1GB.max=0; hugetlb.1GB.rsvd.max=0");
   for (const char* size : {"", "2", "MB", "2mb", "../2MB", "2MB/../x", "2TB"})
     EXPECT_FALSE(hugetlb_settings({{size, 1}}, kV1)) << size;
-  EXPECT_EQ(text(rdma_settings({{"mlx5_1", {3, 10000}}})), "rdma.max=mlx5_1 hca_handle=3 hca_object=10000");
+  EXPECT_EQ(text(rdma_settings({{"mlx5_1", {3, 10000}}})),
+            "rdma.max=mlx5_1 hca_handle=3 hca_object=10000");
   EXPECT_FALSE(rdma_settings({{"a b", {3, {}}}}));
   EXPECT_FALSE(rdma_settings({{"a", {}}}));
   EXPECT_EQ(text(priority_settings({{"eth0", 5}})), "net_prio.ifpriomap=eth0 5");
   EXPECT_FALSE(priority_settings({{"eth0 5\nlo", 5}}));
-  for (const char* key : {"", "memory", "../memory.max", "cgroup.procs", "cgroup.kill", "a/b.c", ".x", "memory.max\n"})
+  for (const char* key : {"", "memory", "../memory.max", "cgroup.procs", "cgroup.kill", "a/b.c",
+                          ".x", "memory.max\n"})
     EXPECT_FALSE(unified_setting(key, "1")) << key;
   EXPECT_FALSE(unified_setting("memory.high", ""));
   EXPECT_TRUE(unified_setting("memory.high", "1\n2"));

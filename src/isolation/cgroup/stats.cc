@@ -40,10 +40,14 @@ PressureLine pressure_line(std::string_view line) {
   while (!line.empty()) {
     std::string_view value = next_field(line, ' ');
     const std::string_view key = next_field(value, '=');
-    if (key == "avg10") result.avg10 = fraction(value);
-    else if (key == "avg60") result.avg60 = fraction(value);
-    else if (key == "avg300") result.avg300 = fraction(value);
-    else if (key == "total") result.total = parse_number<std::uint64_t>(value).value_or(0);
+    if (key == "avg10")
+      result.avg10 = fraction(value);
+    else if (key == "avg60")
+      result.avg60 = fraction(value);
+    else if (key == "avg300")
+      result.avg300 = fraction(value);
+    else if (key == "total")
+      result.total = parse_number<std::uint64_t>(value).value_or(0);
   }
   return result;
 }
@@ -56,8 +60,10 @@ std::optional<Pressure> pressure(const std::string& directory, const char* file)
   while (!rest.empty()) {
     std::string_view line = next_field(rest, '\n');
     const std::string_view kind = next_field(line, ' ');
-    if (kind == "some") result.some = pressure_line(line);
-    else if (kind == "full") result.full = pressure_line(line);
+    if (kind == "some")
+      result.some = pressure_line(line);
+    else if (kind == "full")
+      result.full = pressure_line(line);
   }
   return result;
 }
@@ -91,9 +97,11 @@ void read_throttling(const std::string& directory, CpuStats& cpu) {
   cpu.throttled_periods = number_in(text, "nr_throttled");
   cpu.bursts = number_in(text, "nr_bursts");
   cpu.throttled_ns = number_in(text, "throttled_time");
-  if (!cpu.throttled_ns) cpu.throttled_ns = times(number_in(text, "throttled_usec"), kNanosecondsPerMicrosecond);
+  if (!cpu.throttled_ns)
+    cpu.throttled_ns = times(number_in(text, "throttled_usec"), kNanosecondsPerMicrosecond);
   cpu.burst_ns = number_in(text, "burst_time");
-  if (!cpu.burst_ns) cpu.burst_ns = times(number_in(text, "burst_usec"), kNanosecondsPerMicrosecond);
+  if (!cpu.burst_ns)
+    cpu.burst_ns = times(number_in(text, "burst_usec"), kNanosecondsPerMicrosecond);
 }
 
 void read_usage_v1(const std::string& directory, CpuStats& cpu) {
@@ -118,7 +126,8 @@ void read_memory_v1(const std::string& directory, MemoryStats& memory) {
   memory.kernel = counter_v1(directory, "memory.kmem");
   memory.kernel_tcp = counter_v1(directory, "memory.kmem.tcp");
   memory.raw = pairs(value_of(directory, "memory.stat").value_or(""));
-  if (const auto cache = memory.raw.find("total_cache"); cache != memory.raw.end()) memory.cache = cache->second;
+  if (const auto cache = memory.raw.find("total_cache"); cache != memory.raw.end())
+    memory.cache = cache->second;
   memory.oom_kills = number_in(value_of(directory, "memory.oom_control").value_or(""), "oom_kill");
 }
 
@@ -128,12 +137,13 @@ void read_memory_v2(const std::string& directory, MemoryStats& memory) {
   const std::string events = value_of(directory, "memory.events").value_or("");
   memory.memory = {current, number_of(directory, "memory.peak"), number_of(directory, "memory.max"),
                    number_in(events, "max")};
-  memory.swap = {number_of(directory, "memory.swap.current"), number_of(directory, "memory.swap.peak"),
-                 number_of(directory, "memory.swap.max"),
+  memory.swap = {number_of(directory, "memory.swap.current"),
+                 number_of(directory, "memory.swap.peak"), number_of(directory, "memory.swap.max"),
                  number_in(value_of(directory, "memory.swap.events").value_or(""), "max")};
   memory.oom_kills = number_in(events, "oom_kill");
   memory.raw = pairs(value_of(directory, "memory.stat").value_or(""));
-  if (const auto cache = memory.raw.find("file"); cache != memory.raw.end()) memory.cache = cache->second;
+  if (const auto cache = memory.raw.find("file"); cache != memory.raw.end())
+    memory.cache = cache->second;
 }
 
 void read_pids(const std::string& directory, PidsStats& pids) {
@@ -151,7 +161,8 @@ std::optional<BlockIoEntry> device_of(std::string_view& line) {
 }
 
 // "8:0 Read 4096" per line; the line "Total 0" has no device.
-void read_block_io_v1(const std::string& directory, const char* file, std::vector<BlockIoEntry>& entries) {
+void read_block_io_v1(const std::string& directory, const char* file,
+                      std::vector<BlockIoEntry>& entries) {
   const std::string text = value_of(directory, file).value_or("");
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -178,8 +189,10 @@ void read_block_io_v2(const std::string& directory, BlockIoStats& stats) {
       BlockIoEntry entry = *device;
       entry.value = parse_number<std::uint64_t>(value).value_or(0);
       entry.operation = key.starts_with('r') ? "Read" : key.starts_with('w') ? "Write" : "Discard";
-      if (key.ends_with("bytes")) stats.service_bytes.push_back(std::move(entry));
-      else if (key.ends_with("ios")) stats.serviced.push_back(std::move(entry));
+      if (key.ends_with("bytes"))
+        stats.service_bytes.push_back(std::move(entry));
+      else if (key.ends_with("ios"))
+        stats.serviced.push_back(std::move(entry));
     }
   }
 }
@@ -196,14 +209,18 @@ std::vector<std::string> page_sizes() {
     if (!kilobytes) continue;
     constexpr std::uint64_t kMega = 1024;
     constexpr std::uint64_t kGiga = kMega * 1024;
-    if (*kilobytes >= kGiga) sizes.push_back(std::to_string(*kilobytes / kGiga) + "GB");
-    else if (*kilobytes >= kMega) sizes.push_back(std::to_string(*kilobytes / kMega) + "MB");
-    else sizes.push_back(std::to_string(*kilobytes) + "KB");
+    if (*kilobytes >= kGiga)
+      sizes.push_back(std::to_string(*kilobytes / kGiga) + "GB");
+    else if (*kilobytes >= kMega)
+      sizes.push_back(std::to_string(*kilobytes / kMega) + "MB");
+    else
+      sizes.push_back(std::to_string(*kilobytes) + "KB");
   }
   return sizes;
 }
 
-void read_hugetlb(const std::string& directory, CgroupVersion version, std::map<std::string, HugetlbStats>& all) {
+void read_hugetlb(const std::string& directory, CgroupVersion version,
+                  std::map<std::string, HugetlbStats>& all) {
   const bool v1 = version == CgroupVersion::kV1;
   for (const std::string& size : page_sizes()) {
     const std::string prefix = "hugetlb." + size;
@@ -214,7 +231,8 @@ void read_hugetlb(const std::string& directory, CgroupVersion version, std::map<
       stats.peak = number_of(directory, (prefix + ".max_usage_in_bytes").c_str());
       stats.failures = number_of(directory, (prefix + ".failcnt").c_str());
     } else {
-      stats.failures = number_in(value_of(directory, (prefix + ".events").c_str()).value_or(""), "max");
+      stats.failures =
+          number_in(value_of(directory, (prefix + ".events").c_str()).value_or(""), "max");
     }
     all.emplace(size, stats);
   }
@@ -233,16 +251,21 @@ CgroupStats CgroupSet::stats() const {
   if (const Group* group = group_with("cpuacct")) read_usage_v1(group->directory, stats.cpu);
   // A v2 group accounts CPU time even where no v2 controller is enabled.
   if (v2 != nullptr && !stats.cpu.usage_ns) read_usage_v2(v2->directory, stats.cpu);
-  if (const Group* group = group_with("memory")) read_memory_v1(group->directory, stats.memory);
-  else if (v2 != nullptr) read_memory_v2(v2->directory, stats.memory);
+  if (const Group* group = group_with("memory"))
+    read_memory_v1(group->directory, stats.memory);
+  else if (v2 != nullptr)
+    read_memory_v2(v2->directory, stats.memory);
   if (const Group* group = v1_or_v2("pids")) read_pids(group->directory, stats.pids);
   if (const Group* group = group_with("blkio")) {
-    read_block_io_v1(group->directory, "blkio.throttle.io_service_bytes_recursive", stats.block_io.service_bytes);
-    read_block_io_v1(group->directory, "blkio.throttle.io_serviced_recursive", stats.block_io.serviced);
+    read_block_io_v1(group->directory, "blkio.throttle.io_service_bytes_recursive",
+                     stats.block_io.service_bytes);
+    read_block_io_v1(group->directory, "blkio.throttle.io_serviced_recursive",
+                     stats.block_io.serviced);
   } else if (v2 != nullptr) {
     read_block_io_v2(v2->directory, stats.block_io);
   }
-  if (const Group* group = v1_or_v2("hugetlb")) read_hugetlb(group->directory, group->version, stats.hugetlb);
+  if (const Group* group = v1_or_v2("hugetlb"))
+    read_hugetlb(group->directory, group->version, stats.hugetlb);
   if (v2 != nullptr) {
     stats.cpu.pressure = pressure(v2->directory, "cpu.pressure");
     stats.memory.pressure = pressure(v2->directory, "memory.pressure");

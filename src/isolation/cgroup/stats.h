@@ -1,5 +1,5 @@
-// What the kernel has accounted to a container's groups, for `events`, `stats` and results. An absent
-// value is one that this host's hierarchies do not offer.
+// What the kernel has accounted to a container's groups, for `events`, `stats` and results. An
+// absent value is one that this host's hierarchies do not offer.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,7 @@ struct MemoryStats {
 
 struct PidsStats {
   std::optional<std::uint64_t> current;
-  std::optional<std::uint64_t> limit;  // UINT64_MAX: unlimited
+  std::optional<std::uint64_t> limit;     // UINT64_MAX: unlimited
   std::optional<std::uint64_t> refusals;  // forks refused by the limit
 };
 

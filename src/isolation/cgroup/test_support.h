@@ -1,11 +1,14 @@
 // Hosts and containers for this folder's tests. Included by tests only.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -36,13 +39,15 @@ inline bool has_controller(const HostFacts& host, std::string_view controller) {
   return false;
 }
 
-// A container's groups on this very host: /bulkhead-test-<pid>-<n> in every hierarchy, gone with it.
+// A container's groups on this very host: /bulkhead-test-<pid>-<n> in every hierarchy, gone with
+// it.
 class LiveGroups {
  public:
   explicit LiveGroups(const oci::Spec& wanted = {}) : host_(this_host()), spec_(wanted) {
     static int count = 0;
     if (spec_.linux_.cgroups_path.empty())
-      spec_.linux_.cgroups_path = "/bulkhead-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
+      spec_.linux_.cgroups_path =
+          "/bulkhead-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
     auto plan = CgroupLimits::describe(Request{.spec = spec_, .container_id = "test"}, host_);
     if (!plan) {
       error_ = plan.error().message();
@@ -50,8 +55,10 @@ class LiveGroups {
     }
     plan_ = std::move(*plan);
     auto set = CgroupSet::create(plan_);
-    if (!set) error_ = set.error().message();
-    else set_ = std::move(*set);
+    if (!set)
+      error_ = set.error().message();
+    else
+      set_ = std::move(*set);
   }
   ~LiveGroups() {
     for (const pid_t pid : children_) {
@@ -71,7 +78,8 @@ class LiveGroups {
 
   std::string directory(std::string_view controller) const {
     for (const CgroupGroup& group : plan_.groups)
-      if (controller.empty() ? group.version == CgroupVersion::kV2 : group.has_controller(controller))
+      if (controller.empty() ? group.version == CgroupVersion::kV2
+                             : group.has_controller(controller))
         return group.directory;
     return {};
   }
@@ -117,8 +125,44 @@ class LiveGroups {
   std::vector<pid_t> children_;
 };
 
+inline oci::Spec with(const oci::Resources& resources) {
+  oci::Spec spec;
+  spec.linux_.resources = resources;
+  return spec;
+}
+
+inline constexpr std::size_t kMiB = 1024 * 1024;
+
+// Uses that much memory; false when it is refused.
+inline bool touch(std::size_t size) {
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  std::memset(memory, 1, size);
+  return true;
+}
+
+// Until `condition` holds, at most five seconds.
+template <class Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 5000; ++i) {
+    if (condition()) return true;
+    ::usleep(1000);
+  }
+  return false;
+}
+
+inline bool can_open(const char* path, int flags) {
+  return static_cast<bool>(Fd(::open(path, flags | O_CLOEXEC)));
+}
+
 inline bool sleep_for_ever() {
   for (;;) ::pause();
 }
 
 }  // namespace bulkhead::isolation::testing
+
+#define SKIP_WITHOUT(controller)                                                                   \
+  SKIP_UNLESS_ROOT();                                                                              \
+  if (!::bulkhead::isolation::testing::has_controller(::bulkhead::isolation::testing::this_host(), \
+                                                      controller))                                 \
+  GTEST_SKIP() << "no hierarchy has the " controller " controller"

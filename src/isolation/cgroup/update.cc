@@ -14,8 +14,8 @@ namespace bulkhead::isolation {
 namespace {
 
 using cgroup::ControllerHomes;
-using cgroup::Settings;
 using cgroup::number_of;
+using cgroup::Settings;
 using cgroup::value_of;
 
 std::string_view first_word(std::string_view text) { return text.substr(0, text.find(' ')); }
@@ -26,7 +26,8 @@ std::string undoing_value(const CgroupSetting& setting, const std::string& curre
   if (setting.file == "memory.oom_control")
     return std::to_string(cgroup::number_in(current, "oom_kill_disable").value_or(0));
   const std::string_view key = first_word(setting.value);
-  if (key.size() == setting.value.size()) return current.substr(0, current.find('\n'));  // a single value
+  if (key.size() == setting.value.size())
+    return current.substr(0, current.find('\n'));  // a single value
   std::string_view rest = current;
   while (!rest.empty()) {
     const std::string_view line = next_field(rest, '\n');
@@ -71,19 +72,23 @@ Result<void> check_usage(const std::string& directory, const char* file, std::in
   const auto usage = number_of(directory, file);
   if (usage && limit > 0 && *usage > static_cast<std::uint64_t>(limit))
     return fail(ErrorKind::kInvalid,
-                "/linux/resources/memory/limit: " + std::to_string(limit) + " bytes are less than the " +
-                    std::to_string(*usage) + " in use, and checkBeforeUpdate is set",
+                "/linux/resources/memory/limit: " + std::to_string(limit) +
+                    " bytes are less than the " + std::to_string(*usage) +
+                    " in use, and checkBeforeUpdate is set",
                 "choose a higher limit");
   return {};
 }
 
 // What v2 writes into one file together is completed from the file where the update names one half.
 void complete_from_current(const std::string& directory, oci::Resources& resources) {
-  if (resources.cpu && resources.cpu->period.value_or(0) != 0 && resources.cpu->quota.value_or(0) == 0) {
+  if (resources.cpu && resources.cpu->period.value_or(0) != 0 &&
+      resources.cpu->quota.value_or(0) == 0) {
     const std::string current = value_of(directory, "cpu.max").value_or("");
-    if (const auto quota = parse_number<std::int64_t>(first_word(current))) resources.cpu->quota = *quota;
+    if (const auto quota = parse_number<std::int64_t>(first_word(current)))
+      resources.cpu->quota = *quota;
   }
-  if (resources.memory && resources.memory->swap.value_or(0) > 0 && resources.memory->limit.value_or(0) == 0) {
+  if (resources.memory && resources.memory->swap.value_or(0) > 0 &&
+      resources.memory->limit.value_or(0) == 0) {
     const auto limit = number_of(directory, "memory.max");
     if (limit && *limit <= INT64_MAX) resources.memory->limit = static_cast<std::int64_t>(*limit);
   }
@@ -140,17 +145,20 @@ Result<void> CgroupSet::update(const oci::Resources& wanted) const {
   }
   if (v2 != nullptr) {
     homes.all.emplace_back("cgroup", CgroupVersion::kV2);
-    for (const std::string_view controller : split(value_of(v2_root, "cgroup.controllers").value_or(""), ' '))
+    const std::string controllers = value_of(v2_root, "cgroup.controllers").value_or("");
+    for (const std::string_view controller : split(controllers, ' '))
       if (!controller.empty()) homes.all.emplace_back(controller, CgroupVersion::kV2);
     complete_from_current(v2->directory, resources);
   }
-  if (resources.memory && resources.memory->check_before_update.value_or(false) && resources.memory->limit) {
+  if (resources.memory && resources.memory->check_before_update.value_or(false) &&
+      resources.memory->limit) {
     if (const Group* memory = group_with("memory"))
       TRY(check_usage(memory->directory, "memory.usage_in_bytes", *resources.memory->limit));
     else if (v2 != nullptr)
       TRY(check_usage(v2->directory, "memory.current", *resources.memory->limit));
   }
-  TRY_ASSIGN(auto all, cgroup::resource_settings(resources, homes, cgroup::Moment::kUpdate, nullptr));
+  TRY_ASSIGN(auto all,
+             cgroup::resource_settings(resources, homes, cgroup::Moment::kUpdate, nullptr));
 
   std::optional<cgroup::DevicePolicy> devices;
   if (!resources.devices.empty()) {
@@ -160,7 +168,8 @@ Result<void> CgroupSet::update(const oci::Resources& wanted) const {
       all.push_back({"devices", CgroupVersion::kV1, device_settings(group->directory, *list)});
       devices.reset();
     } else if (v2 == nullptr) {
-      return fail(ErrorKind::kUnsupported, "/linux/resources/devices: no group of the container can express these rules");
+      return fail(ErrorKind::kUnsupported,
+                  "/linux/resources/devices: no group of the container can express these rules");
     }
   }
 
@@ -168,27 +177,32 @@ Result<void> CgroupSet::update(const oci::Resources& wanted) const {
   const auto undone = [&](Error error) {
     const std::string count = std::to_string(written.size());
     const std::string stayed = put_back(written);
-    std::string note = written.empty() ? "" : stayed.empty()
-                           ? " (" + count + " values written before it were put back)"
-                           : " (could not be put back: " + stayed + ")";
+    std::string note = written.empty()  ? ""
+                       : stayed.empty() ? " (" + count + " values written before it were put back)"
+                                        : " (could not be put back: " + stayed + ")";
     return std::unexpected(Error(error.kind(), error.message() + note, error.hint()));
   };
   for (cgroup::ControllerSettings& one : all) {
     const Group* group = one.version == CgroupVersion::kV2 ? v2 : group_with(one.controller);
-    if (one.controller == "memory" && one.version == CgroupVersion::kV1) order_memory(group->directory, one.settings);
+    if (one.controller == "memory" && one.version == CgroupVersion::kV1)
+      order_memory(group->directory, one.settings);
     if (one.version == CgroupVersion::kV2 && one.controller != "cgroup")
-      if (auto enabled = cgroup::enable_controllers(v2_root, group->directory, {one.controller}); !enabled)
+      if (auto enabled = cgroup::enable_controllers(v2_root, group->directory, {one.controller});
+          !enabled)
         return undone(std::move(enabled).error());
     std::vector<Written> before;
     for (const CgroupSetting& setting : one.settings) {
       CgroupSetting undoing = setting;
       undoing.read_back = false;
       undoing.if_missing = CgroupSetting::IfMissing::kSkip;
-      if (setting.file == "devices.allow") undoing.file = "devices.deny";
-      else if (setting.file == "devices.deny") undoing.file = "devices.allow";
+      if (setting.file == "devices.allow")
+        undoing.file = "devices.deny";
+      else if (setting.file == "devices.deny")
+        undoing.file = "devices.allow";
       else if (const auto current = value_of(group->directory, setting.file.c_str()))
         undoing.value = undoing_value(setting, *current);
-      else continue;
+      else
+        continue;
       before.push_back({group->directory, std::move(undoing)});
     }
     // Part of a controller's values may have been written when it fails: all of them are put back.
@@ -199,7 +213,8 @@ Result<void> CgroupSet::update(const oci::Resources& wanted) const {
   if (devices) {
     Fd directory;
     TRY_ASSIGN(directory, open_at(AT_FDCWD, v2->directory.c_str(), O_RDONLY | O_DIRECTORY));
-    const auto attached = cgroup::attach_device_program(directory.get(), cgroup::device_program(*devices));
+    const auto attached =
+        cgroup::attach_device_program(directory.get(), cgroup::device_program(*devices));
     if (!attached) return undone(Error(attached.error()).within("/linux/resources/devices"));
   }
   return {};

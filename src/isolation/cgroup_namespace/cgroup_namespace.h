@@ -4,7 +4,8 @@
 //           container's own through a cgroup mount made inside (THREAT_MODEL T7; CVE-2022-0492).
 // Does not: limit anything; that is cgroup/. A mount of the host's hierarchy stays what it is.
 // Kernel:   unshare(CLONE_NEWCGROUP), 4.6+; setns for one that exists.
-// Order:    after the process has joined its groups: the namespace's root is the group at that moment
+// Order:    after the process has joined its groups: the namespace's root is the group at that
+// moment
 //           (made by clone3 it would be the caller's).
 //
 // That the root is the right group is what the cgroup limits' verify reads: every path is "/".
@@ -23,7 +24,8 @@ struct CgroupNamespace {
       .stops = "seeing the names of the host's groups; naming groups outside the container's own",
       .does_not_stop = "using resources: that is the limits' affair",
       .kernel = "unshare(CLONE_NEWCGROUP), Linux 4.6; setns",
-      .order = "after the groups are joined, because the namespace's root is the group at that moment",
+      .order =
+          "after the groups are joined, because the namespace's root is the group at that moment",
   };
   using After = LayerList<UserNamespace, CgroupLimits>;
   using Plan = NamespacePlan;

@@ -11,7 +11,7 @@ namespace {
 using testing::TestChild;
 
 std::uint64_t own_number() {
-  struct stat status {};
+  struct stat status{};
   return ::stat("/proc/self/ns/cgroup", &status) == 0 ? status.st_ino : 0;
 }
 
@@ -85,14 +85,16 @@ TEST(CgroupNamespace, JoinsByPathAndVerifiesWhichOne) {
   }
   char byte = 0;
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  const NamespacePlan plan = plan_of(NamespaceWish::kPath, "/proc/" + std::to_string(sibling) + "/ns/cgroup");
+  const NamespacePlan plan =
+      plan_of(NamespaceWish::kPath, "/proc/" + std::to_string(sibling) + "/ns/cgroup");
   EXPECT_TRUE(testing::in_child([&] {
     TestChild child;
     return CgroupNamespace::apply(plan, child) && CgroupNamespace::verify(plan, child);
   }));
   EXPECT_TRUE(testing::in_child([&] {
     TestChild child;
-    if (!CgroupNamespace::apply(plan, child) || ::unshare(CLONE_NEWCGROUP) != 0) testing::could_not_prepare("joining");
+    if (!CgroupNamespace::apply(plan, child) || ::unshare(CLONE_NEWCGROUP) != 0)
+      testing::could_not_prepare("joining");
     return !CgroupNamespace::verify(plan, child);
   })) << "another one than the path's";
   ::kill(sibling, SIGKILL);

@@ -1,0 +1,273 @@
+// The life of groups on this kernel: made, joined, frozen, killed, found again and removed; and
+// that nothing is left behind.
+#include "isolation/cgroup/parent.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include "isolation/cgroup/directory.h"
+#include "isolation/cgroup/test_support.h"
+
+namespace bulkhead::isolation {
+namespace {
+
+using testing::eventually;
+using testing::kMiB;
+using testing::LiveGroups;
+using testing::sleep_for_ever;
+using testing::with;
+
+std::size_t members(const std::string& directory) {
+  const auto processes = cgroup::processes_in(directory);
+  return processes ? processes->size() : 0;
+}
+
+TEST(CgroupSet, FreezesAndThaws) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups groups;
+  ASSERT_EQ(groups.error(), "");
+  int pipe[2];
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK), 0);
+  const pid_t pid = groups.start([&] {
+    for (;;) {
+      if (::write(pipe[1], "x", 1) != 1) return false;
+      ::usleep(1000);
+    }
+  });
+  ASSERT_GT(pid, 0);
+  char buffer[65536];
+  const auto beats = [&] {
+    while (::read(pipe[0], buffer, sizeof buffer) > 0) continue;
+    ::usleep(100'000);
+    return ::read(pipe[0], buffer, sizeof buffer) > 0;
+  };
+  EXPECT_TRUE(eventually(beats));
+  ASSERT_TRUE(groups.set().freeze());
+  EXPECT_EQ(groups.set().frozen(), true);
+  EXPECT_FALSE(beats());
+  ASSERT_TRUE(groups.set().thaw());
+  EXPECT_EQ(groups.set().frozen(), false);
+  EXPECT_TRUE(beats());
+  // A frozen group is killed without thawing first.
+  ASSERT_TRUE(groups.set().freeze());
+  ASSERT_TRUE(groups.set().signal_all(SIGKILL));
+  EXPECT_TRUE(WIFSIGNALED(groups.wait(pid)));
+}
+
+TEST(CgroupSet, KillsEverythingEvenWhatForksMeanwhile) {
+  SKIP_UNLESS_ROOT();
+  oci::Resources resources;
+  resources.pids_limit = 64;
+  LiveGroups groups(with(resources));
+  ASSERT_EQ(groups.error(), "");
+  const pid_t pid = groups.start([] {
+    ::signal(SIGCHLD, SIG_IGN);
+    for (;;)
+      if (::fork() < 0) ::usleep(10);
+    return true;
+  });
+  ASSERT_GT(pid, 0);
+  ASSERT_TRUE(eventually(
+      [&] { return groups.set().processes().value_or(std::vector<HostPid>()).size() > 8; }));
+  ASSERT_TRUE(groups.set().signal_all(SIGKILL));
+  EXPECT_TRUE(WIFSIGNALED(groups.wait(pid)));
+  EXPECT_TRUE(eventually(
+      [&] { return groups.set().processes().value_or(std::vector<HostPid>(1)).empty(); }));
+}
+
+TEST(CgroupSet, KillsWithoutVersionTwo) {
+  SKIP_WITHOUT("freezer");
+  LiveGroups groups;
+  ASSERT_EQ(groups.error(), "");
+  // The same groups as a host without v2 would have recorded them.
+  std::vector<std::string> record = cgroup_record(groups.plan());
+  std::erase_if(record, [](const std::string& entry) { return entry.starts_with(':'); });
+  const auto v1 = CgroupSet::open(record);
+  ASSERT_TRUE(v1);
+  const pid_t pid = groups.start([] {
+    if (::fork() < 0) return false;
+    return sleep_for_ever();
+  });
+  ASSERT_TRUE(
+      eventually([&] { return v1->processes().value_or(std::vector<HostPid>()).size() == 2; }));
+  ASSERT_TRUE(v1->freeze());
+  EXPECT_EQ(v1->frozen(), true);
+  ASSERT_TRUE(v1->thaw());
+  ASSERT_TRUE(v1->signal_all(SIGKILL));
+  EXPECT_TRUE(WIFSIGNALED(groups.wait(pid)));
+  EXPECT_TRUE(
+      eventually([&] { return v1->processes().value_or(std::vector<HostPid>(1)).empty(); }));
+}
+
+TEST(CgroupSet, AGroupWithProcessesIsNotTaken) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups first;
+  ASSERT_EQ(first.error(), "");
+  const pid_t pid = first.start(sleep_for_ever);
+  ASSERT_TRUE(eventually([&] { return members(first.plan().groups.back().directory) == 1; }));
+  const auto second = CgroupSet::create(first.plan());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kExists);
+  EXPECT_NE(second.error().message().find("is not empty"), std::string::npos);
+  for (const CgroupGroup& group : first.plan().groups)
+    EXPECT_EQ(::access(group.directory.c_str(), F_OK), 0)
+        << "what was there before stays: " << group.directory;
+  EXPECT_EQ(::kill(pid, 0), 0);
+}
+
+TEST(CgroupSet, AnEmptyGroupThatIsThereIsTaken) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups first;
+  ASSERT_EQ(first.error(), "");
+  EXPECT_TRUE(CgroupSet::create(first.plan()));
+}
+
+TEST(CgroupSet, AFailureLeavesNothingBehind) {
+  SKIP_WITHOUT("memory");
+  oci::Resources resources;
+  resources.memory = oci::MemoryLimits{.limit = 64 * kMiB};
+  resources.block_io = oci::BlockIoLimits{};
+  resources.block_io->throttle_read_bps_device = {{4095, 1048575, 600}};  // no such device
+  oci::Spec spec = with(resources);
+  spec.linux_.cgroups_path = "/bulkhead-test-" + std::to_string(::getpid()) + "-deep/a/b";
+  LiveGroups groups(spec);
+  EXPECT_NE(groups.error().find("/linux/resources/blockIO/throttleReadBpsDevice/0"),
+            std::string::npos)
+      << groups.error();
+  for (const CgroupGroup& group : groups.plan().groups) {
+    const std::string top =
+        group.mount_point + "/bulkhead-test-" + std::to_string(::getpid()) + "-deep";
+    EXPECT_NE(::access(top.c_str(), F_OK), 0) << top;
+  }
+}
+
+TEST(CgroupSet, ACpusetIsFilledDownTheWholePath) {
+  SKIP_WITHOUT("cpuset");
+  const std::string top = "/bulkhead-test-" + std::to_string(::getpid()) + "-cpuset";
+  oci::Spec spec;
+  spec.linux_.cgroups_path = top + "/a/b";
+  std::string mount_point;
+  {
+    LiveGroups groups(spec);
+    ASSERT_EQ(groups.error(), "");
+    EXPECT_TRUE(groups.inside([] { return true; }));  // ENOSPC where it is empty
+    oci::Spec next = spec;
+    next.linux_.cgroups_path = top + "/a/c";
+    next.linux_.resources.emplace().cpu = oci::CpuLimits{.cpus = "0"};
+    LiveGroups second(next);
+    ASSERT_EQ(second.error(), "");
+    EXPECT_TRUE(second.inside([] {
+      cpu_set_t set;
+      return ::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) == 1 &&
+             CPU_ISSET(0, &set);
+    }));
+  }
+  for (const CgroupHierarchy& one : testing::this_host().cgroups) {
+    ::rmdir((one.mount_point + top + "/a").c_str());
+    EXPECT_EQ(::rmdir((one.mount_point + top).c_str()), 0) << one.mount_point;
+  }
+}
+
+TEST(CgroupSet, AParentThatSomebodyLeftEmptyIsFilledToo) {
+  SKIP_WITHOUT("cpuset");
+  const std::string top = "/bulkhead-test-" + std::to_string(::getpid()) + "-empty";
+  std::string parent;
+  for (const CgroupHierarchy& one : testing::this_host().cgroups)
+    if (!one.v2 && one.controllers.front() == "cpuset") parent = one.mount_point + top;
+  if (parent.empty()) GTEST_SKIP() << "cpuset is in cgroup v2, which fills groups itself";
+  ASSERT_EQ(::mkdir(parent.c_str(), 0755), 0);
+  {
+    oci::Spec spec;
+    spec.linux_.cgroups_path = top + "/a";
+    LiveGroups groups(spec);
+    EXPECT_EQ(groups.error(), "");
+    EXPECT_TRUE(groups.inside([] { return true; }));
+  }
+  for (const CgroupHierarchy& one : testing::this_host().cgroups)
+    ::rmdir((one.mount_point + top).c_str());
+}
+
+TEST(CgroupSet, RemovesWhatTheContainerMadeBeneath) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups groups;
+  ASSERT_EQ(groups.error(), "");
+  for (const CgroupGroup& group : groups.plan().groups) {
+    ASSERT_EQ(::mkdir((group.directory + "/x").c_str(), 0755), 0);
+    ASSERT_EQ(::mkdir((group.directory + "/x/y").c_str(), 0755), 0);
+  }
+  ASSERT_TRUE(groups.set().remove());
+  for (const CgroupGroup& group : groups.plan().groups)
+    EXPECT_NE(::access(group.directory.c_str(), F_OK), 0);
+  EXPECT_TRUE(groups.set().remove()) << "again: gone is gone";
+}
+
+TEST(CgroupSet, IsFoundAgainByItsRecord) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups groups;
+  ASSERT_EQ(groups.error(), "");
+  const pid_t pid = groups.start(sleep_for_ever);
+  const auto again = CgroupSet::open(cgroup_record(groups.plan()));
+  ASSERT_TRUE(again);
+  ASSERT_TRUE(
+      eventually([&] { return again->processes().value_or(std::vector<HostPid>()).size() == 1; }));
+  EXPECT_EQ(again->processes()->front().value(), pid);
+  // A second process joins, as exec does.
+  const auto files = again->open_membership(HostPid(pid));
+  ASSERT_TRUE(files);
+  EXPECT_TRUE(testing::in_child([&] {
+    for (const Fd& file : *files)
+      if (::write(file.get(), "0", 1) != 1) return false;
+    return CgroupLimits::verify_in_parent(groups.plan(), HostPid(::getpid())).has_value();
+  }));
+  EXPECT_FALSE(again->open_membership(HostPid(pid), "../x"));
+  EXPECT_FALSE(CgroupSet::open(std::vector<std::string>{"memory/sys"}));
+  EXPECT_FALSE(CgroupSet::open(std::vector<std::string>{"memory:/sys/fs/cgroup/memory/../../x"}));
+  const auto gone =
+      CgroupSet::open(std::vector<std::string>{"memory:/sys/fs/cgroup/memory/no-such-group"});
+  ASSERT_TRUE(gone);
+  EXPECT_TRUE(gone->empty());
+  EXPECT_TRUE(gone->remove());
+}
+
+TEST(CgroupSet, WithoutPrivilegeNothingIsMadeAndLimitsAreRefused) {
+  SKIP_UNLESS_ROOT();
+  const auto as_user = [](const oci::Resources* resources, bool& made, std::string& error) {
+    HostFacts host = testing::this_host();
+    host.effective_capabilities = 0;
+    oci::Spec spec;
+    if (resources != nullptr) spec.linux_.resources = *resources;
+    auto plan = CgroupLimits::describe(
+        Request{.spec = spec, .container_id = "test-" + std::to_string(::getpid())}, host);
+    if (!plan) return false;
+    if (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)
+      return false;
+    auto set = CgroupSet::create(*plan);
+    made = set.has_value() && !set->empty();
+    if (!set) {
+      error = set.error().message() + " " + set.error().hint();
+      return true;
+    }
+    if (set->left_out().size() != plan->groups.size()) return false;
+    const auto files = set->membership(false);
+    testing::TestChild child;
+    child.parent.cgroup_files = *files;
+    return CgroupLimits::apply(*plan, child) && CgroupLimits::verify(*plan, child);
+  };
+  EXPECT_TRUE(testing::in_child([&] {
+    bool made = true;
+    std::string error;
+    return as_user(nullptr, made, error) && !made && error.empty();
+  }));
+  EXPECT_TRUE(testing::in_child([&] {
+    oci::Resources resources;
+    resources.pids_limit = 5;
+    bool made = true;
+    std::string error;
+    return as_user(&resources, made, error) && !made && error.find("pids") != std::string::npos &&
+           error.find("start as root") != std::string::npos;
+  }));
+}
+
+}  // namespace
+}  // namespace bulkhead::isolation
