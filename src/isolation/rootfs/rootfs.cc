@@ -83,6 +83,12 @@ SysResult<void> Rootfs::apply(const Plan& plan, ChildContext& child) noexcept {
   if (const auto attached = attach_mount(tree, AT_FDCWD, "/"); !attached)
     return sys_fail_with(attached.error().error, attached.error().call, subject);
   child.root = own ? own.release() : tree;
+  if (!plan.parent_mount) return {};
+  // Copied in the host's namespace, it may share its mounts with the host's: what is mounted beneath
+  // it from here on would appear there.
+  const MountAttributes slave{0, 0, MS_SLAVE, -1};
+  const auto cut = set_attributes_anyhow(child.proc, child.root, Recursion::kWholeTree, slave);
+  if (!cut) return sys_fail_with(cut.error().error, cut.error().call, subject);
   return {};
 }
 
