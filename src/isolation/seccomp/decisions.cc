@@ -68,7 +68,7 @@ class Builder {
   Result<void> build(Abi abi, AbiDecisions& table) {
     table.by_number.assign(static_cast<std::size_t>(number_limit(abi)), kDefaultDecision);
     groups_.clear();
-    const bool narrow = abi == Abi::kI386;
+    const bool narrow = has_narrow_arguments(abi);
     int last_named = -1;
     for (const Rule& rule : profile_.rules) {
       const bool is_default = rule.verdict == profile_.default_verdict;

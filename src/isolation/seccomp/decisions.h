@@ -12,7 +12,7 @@ namespace bulkhead::isolation::seccomp {
 
 // Conditions and what they lead to.
 struct Case {
-  std::vector<Condition> conditions;  // never empty; arguments of i386 cut to 32 bits
+  std::vector<Condition> conditions;  // never empty; cut to 32 bits for the ABIs that are narrow
   std::uint32_t verdict = 0;
   bool operator==(const Case&) const = default;
 };
@@ -49,6 +49,10 @@ Result<Decisions> decide(const Profile& profile);
 
 // Whether a rule with the conditions `a` goes before one with `b` (rule 3 of profile.h).
 bool precedes(const std::vector<Condition>& a, const std::vector<Condition>& b);
+
+// i386 and x32 pass 32 bits; what x32 programs leave in the upper half of a register is no part of the
+// argument, and libseccomp does not look at it either.
+constexpr bool has_narrow_arguments(Abi abi) { return abi != Abi::kX86_64; }
 
 // Conditions as an ABI with 32-bit arguments sees them; always-true ones are left out.
 std::vector<Condition> seen_by(const std::vector<Condition>& conditions, bool narrow);

@@ -35,10 +35,10 @@ struct Concern {
 
 std::vector<Concern> concerns_of(const Profile& profile, const Rule& rule, Abi abi, int number) {
   std::vector<Concern> concerns;
-  const auto conditions = seen_by(rule.conditions, abi == Abi::kI386);
+  const auto conditions = seen_by(rule.conditions, has_narrow_arguments(abi));
   for (const SyscallRow* call : rule.calls) {
     if (call->number(abi) == number) concerns.push_back({conditions, rule.verdict, false});
-    if (abi == Abi::kI386 && call->i386_door.number == number &&
+    if (abi == Abi::kI386 && number != 0 && call->i386_door.number == number &&
         (conditions.empty() ||
          (verdict_denies(rule.verdict) && !verdict_denies(profile.default_verdict))))
       concerns.push_back(
@@ -100,7 +100,8 @@ std::uint32_t evaluate(const Profile& profile, const seccomp_data& call) {
     for (const Concern& concern : concerns_of(profile, rule, abi, number)) {
       if (concern.conditions.empty()) return concern.verdict;
       const bool all_hold = std::ranges::all_of(concern.conditions, [&](const Condition& condition) {
-        return holds(condition, call.args[condition.argument]);
+        const std::uint64_t argument = call.args[condition.argument];
+        return holds(condition, has_narrow_arguments(abi) ? argument & 0xFFFF'FFFFU : argument);
       });
       if (!all_hold) continue;
       if (!best || precedes(concern.conditions, best->conditions) ||
