@@ -231,11 +231,10 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
 
   Plan plan;
   plan.view = view_of(request.spec);
-  for (const CgroupHierarchy& hierarchy : host.cgroups)
-    plan.groups.push_back(group_of(hierarchy, where, host));
-  std::stable_partition(plan.groups.begin(), plan.groups.end(), [](const CgroupGroup& group) {
-    return group.version == CgroupVersion::kV2;
-  });
+  // The v2 group first: it is made before the child, which is cloned into it.
+  for (const bool v2 : {true, false})
+    for (const CgroupHierarchy& hierarchy : host.cgroups)
+      if (hierarchy.v2 == v2) plan.groups.push_back(group_of(hierarchy, where, host));
   TRY(describe_limits(request, host, plan));
   if (plan.groups.empty()) {
     plan.standing = Standing::kNotApplicable;

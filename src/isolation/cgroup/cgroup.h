@@ -5,10 +5,9 @@
 //           pages (THREAT_MODEL T6), and the opening of devices that are not on its list.
 // Does not: limit what is not accounted to a group: page cache shared with others, kernel work done
 //           on behalf of others, network bandwidth.
-// Kernel:   cgroup v1, and v2 (4.5+; CLONE_INTO_CGROUP 5.7, cgroup.kill 5.14); device
-// programs 4.15. Order:    before the cgroup namespace, whose root is the group at the moment of
-// unshare, and before the
-//           cgroup mounts, which show the group.
+// Kernel:   cgroup v1; v2 4.5+ (CLONE_INTO_CGROUP 5.7, cgroup.kill 5.14); device programs 4.15.
+// Order:    before the cgroup namespace, whose root is the group at the moment of unshare; before
+//           the cgroup mounts, which show the group.
 //
 // The parent makes the groups and writes the limits (parent.h); the child joins them by writing "0"
 // into membership files that the parent opened: a single-threaded process that moves itself does

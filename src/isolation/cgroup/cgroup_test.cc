@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-#include "isolation/cgroup/test_support.h"
+#include "isolation/cgroup/testing.h"
 
 namespace bulkhead::isolation {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "isolation/cgroup/directory.h"
 #include "isolation/cgroup/parent.h"
-#include "isolation/cgroup/test_support.h"
+#include "isolation/cgroup/testing.h"
 
 namespace bulkhead::isolation {
 namespace {

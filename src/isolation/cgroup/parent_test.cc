@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "isolation/cgroup/directory.h"
-#include "isolation/cgroup/test_support.h"
+#include "isolation/cgroup/testing.h"
 
 namespace bulkhead::isolation {
 namespace {
