@@ -61,15 +61,15 @@ class Walk {
     directories_[++depth_] = directory.release();
     return {};
   }
-  // Puts the link's text before what is left.
-  SysResult<void> splice(int link, std::size_t rest_at, const char* path) noexcept;
+  // Puts the link's text before what is left; `slash` says whether anything, be it only a slash, is.
+  SysResult<void> splice(int link, std::size_t rest_at, bool slash, const char* path) noexcept;
 
   int directories_[kMaximumDepth];
   int depth_ = 0;
   PathBuffer left_;
 };
 
-SysResult<void> Walk::splice(int link, std::size_t rest_at, const char* path) noexcept {
+SysResult<void> Walk::splice(int link, std::size_t rest_at, bool slash, const char* path) noexcept {
   struct statfs status {};
   if (::fstatfs(link, &status) != 0) return sys_fail("fstatfs", path);
   // A magic link looks like any other to readlink; nothing on a procfs is followed at all.
@@ -80,9 +80,10 @@ SysResult<void> Walk::splice(int link, std::size_t rest_at, const char* path) no
   const auto size = static_cast<std::size_t>(length);
   const std::size_t rest = std::strlen(left_.text + rest_at);
   if (size + 1 + rest + 1 > sizeof left_.text) return sys_fail_with(ENAMETOOLONG, "open", path);
-  std::memmove(left_.text + size + 1, left_.text + rest_at, rest + 1);
+  const std::size_t gap = slash ? 1 : 0;
+  std::memmove(left_.text + size + gap, left_.text + rest_at, rest + 1);
   std::memcpy(left_.text, target, size);
-  left_.text[size] = '/';
+  if (slash) left_.text[size] = '/';
   if (size > 0 && target[0] == '/') to_root();
   return {};
 }
@@ -112,7 +113,7 @@ SysResult<Fd> Walk::run(const char* path, int flags, Symlinks symlinks) noexcept
     if (S_ISLNK(status.st_mode)) {
       if (symlinks == Symlinks::kRefuse || ++links > kMaximumLinks)
         return sys_fail_with(ELOOP, "open", path);
-      TRY(splice(next.get(), rest_at, path));
+      TRY(splice(next.get(), rest_at, slash_follows, path));
       at = 0;
       continue;
     }
