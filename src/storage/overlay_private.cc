@@ -63,6 +63,12 @@ SysResult<Fd> receive_answer(int socket) noexcept {
   return mount;
 }
 
+SysResult<void> mount_classic(const char* source, const char* target, const char* type,
+                              unsigned long flags, const char* data) noexcept {
+  if (::mount(source, target, type, flags, data) != 0) return sys_fail("mount", target);
+  return {};
+}
+
 SysResult<void> attach_at(int tree, const char* name) noexcept {
   if (::mkdir(name, 0700) != 0) return sys_fail("mkdir");
   return attach_mount(tree, AT_FDCWD, name);

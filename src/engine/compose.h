@@ -1,0 +1,61 @@
+// From what the user wants, the image and the container's identity to the specification that the
+// runtime carries out. Pure: everything about the host comes in by `Circumstances`. The defaults are
+// here, and nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "engine/wish.h"
+#include "isolation/request.h"
+#include "oci/image.h"
+#include "oci/spec.h"
+
+namespace bulkhead::engine {
+
+// A default of memory: three quarters of the host's, so that no container takes the host down.
+// A default of processes: what busy services need, and a fork bomb does not get far with.
+inline constexpr std::int64_t kDefaultPids = 2048;
+
+struct Circumstances {
+  std::string id;        // 64 hexadecimal digits
+  std::string name;
+  std::string image;     // as the user named it
+  HostUid first_uid;     // of the container's own range of kContainerIds ids
+  HostGid first_gid;
+  oci::User user;        // resolved
+  std::uint64_t host_memory = 0;  // bytes
+  bool host_has_swap = false;
+  bool time_namespace = true;
+  // Clocks of the host now: the container's own begin at about 0.
+  std::int64_t monotonic_seconds = 0;
+  std::int64_t boottime_seconds = 0;
+  bool apparmor = false;          // the default profile is loaded
+  bool selinux = false;
+  // The profile of --security-opt seccomp=FILE, already read.
+  std::optional<oci::Seccomp> seccomp;
+  // The rule set of --security-opt landlock=FILE, already read.
+  std::string landlock;
+};
+
+struct Composed {
+  oci::Spec spec;
+  isolation::Defaults defaults;
+  // What the user's flags opened beyond the defaults, as sentences for `explain`.
+  std::vector<std::string> opened;
+};
+
+Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
+                         const Circumstances& circumstances);
+
+// What runs: the image's entrypoint and command, replaced by the user's where given.
+Result<std::vector<std::string>> compose_arguments(const Wish& wish, const oci::ImageConfig& image);
+std::vector<std::string> compose_environment(const Wish& wish, const oci::ImageConfig& image,
+                                             const std::string& hostname);
+
+inline constexpr std::string_view kDefaultAppArmorProfile = "bulkhead-default";
+
+}  // namespace bulkhead::engine

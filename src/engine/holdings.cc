@@ -1,0 +1,99 @@
+#include "engine/holdings.h"
+
+#include <utility>
+
+#include "base/text.h"
+#include "engine/container_user.h"
+#include "engine/registry.h"
+#include "sys/file.h"
+
+namespace bulkhead::engine {
+namespace {
+
+static_assert(kContainerIds == isolation::kIdsPerContainer);
+
+// Files in a volume that is not idmapped belong to the container's range on the host itself.
+Result<void> release_ids(const std::string& id, const std::vector<Volume>& volumes) {
+  std::vector<Fd> directories;
+  std::vector<int> places;
+  for (const Volume& volume : volumes) {
+    if (volume.id_mapped || volume.read_only) continue;
+    auto directory = open_at(AT_FDCWD, volume.source.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    if (!directory) continue;  // a single file cannot change its owner
+    places.push_back(directory->get());
+    directories.push_back(*std::move(directory));
+  }
+  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
+  return pool.release(id, places);
+}
+
+}  // namespace
+
+Result<isolation::IdPool> open_id_pool() {
+  TRY_ASSIGN(const isolation::IdRange range, isolation::configured_id_pool());
+  return isolation::IdPool::open(kIdPoolDirectory, range);
+}
+
+Result<Holdings> Holdings::take(const storage::Store& store, const std::string& id,
+                                const std::string& name, storage::Snapshot snapshot) {
+  Holdings holdings;
+  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
+  auto range = pool.allocate(id);
+  if (!range) return std::unexpected(std::move(range).error().within("ids for the container"));
+  // From here on the destructor undoes.
+  holdings.store_ = store.get();
+  holdings.id_ = id;
+  holdings.range_ = *range;
+  holdings.snapshot_ = std::move(snapshot);
+  holdings.snapshot_.container = container_path(id);
+  TRY(storage::make_container_directory(holdings.snapshot_, holdings.first_uid(), holdings.first_gid()));
+  TRY_ASSIGN(holdings.lock_, hold_container(store.get(), id));
+  if (!name.empty()) {
+    TRY(take_name(store.get(), name, id));
+    holdings.name_ = name;
+  }
+  return holdings;
+}
+
+Holdings::Holdings(Holdings&& other) noexcept
+    : store_(std::exchange(other.store_, -1)),
+      id_(std::move(other.id_)),
+      name_(std::move(other.name_)),
+      lock_(std::move(other.lock_)),
+      range_(other.range_),
+      snapshot_(std::move(other.snapshot_)) {}
+
+Holdings::~Holdings() {
+  if (store_ >= 0) (void)std::move(*this).give_back({});
+}
+
+Result<void> Holdings::keep(const std::string& record) && {
+  const std::string path = container_path(id_) + "/" + kRecordFile;
+  const std::string unfinished = path + ".unfinished";
+  TRY_ASSIGN(const Fd file, open_at(store_, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  TRY(write_all(file.get(), record.data(), record.size()));
+  if (::renameat(store_, unfinished.c_str(), store_, path.c_str()) != 0)
+    return std::unexpected(Error(SysError{"rename", errno, path.c_str()}));
+  store_ = -1;
+  return {};
+}
+
+Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
+  const int store = std::exchange(store_, -1);
+  // The name first: a name whose container is gone counts as left over.
+  auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
+  auto removed = storage::remove_container_directory(store, container_path(id_));
+  if (!removed) return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
+  TRY(release_ids(id_, volumes));
+  return named;
+}
+
+Result<void> give_back_all(int store, const std::string& id) {
+  TRY_ASSIGN(const auto names, list_names(store));
+  for (const auto& [name, owner] : names)
+    if (owner == id) TRY(release_name(store, name, id));
+  TRY(storage::remove_container_directory(store, container_path(id)));
+  return release_ids(id, {});
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,57 @@
+// What a container has of the host beside its processes: its directory in the store, its name and its
+// range of ids. Taken before the launch; given back when the container goes, whatever way that is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "engine/wish.h"
+#include "isolation/user/id_pool.h"
+#include "storage/snapshot.h"
+#include "storage/store.h"
+
+namespace bulkhead::engine {
+
+// Where ranges of ids are remembered: one place for the whole host, whatever the store, so that no
+// two containers of different stores get the same ids.
+inline constexpr const char* kIdPoolDirectory = "/var/lib/bulkhead/id-pool";
+
+class Holdings {
+ public:
+  // In this order: a range of ids, the directory, the lock on it, and the name (empty: none).
+  static Result<Holdings> take(const storage::Store& store, const std::string& id,
+                               const std::string& name, storage::Snapshot snapshot);
+  Holdings(Holdings&& other) noexcept;
+  Holdings& operator=(Holdings&&) = delete;
+  // Gives everything back; what that fails at is lost to `bulkhead rm`.
+  ~Holdings();
+
+  HostUid first_uid() const { return HostUid(range_.first); }
+  HostGid first_gid() const { return HostGid(range_.first); }
+  const storage::Snapshot& snapshot() const { return snapshot_; }
+
+  // The container stays in the store, with this as its record.
+  Result<void> keep(const std::string& record) &&;
+  // The container goes. The ids are free again only if no file of theirs is left in `volumes`.
+  Result<void> give_back(const std::vector<Volume>& volumes) &&;
+
+ private:
+  Holdings() = default;
+  int store_ = -1;  // the store outlives us; -1: nothing is held
+  std::string id_;
+  std::string name_;
+  Fd lock_;
+  isolation::IdRange range_;
+  storage::Snapshot snapshot_;
+};
+
+// The same for a container whose engine is gone: directory, names and ids.
+Result<void> give_back_all(int store, const std::string& id);
+
+Result<isolation::IdPool> open_id_pool();
+
+inline constexpr const char* kRecordFile = "container.json";
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,104 @@
+#include "engine/prepare.h"
+
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "engine/container_user.h"
+#include "engine/image_files.h"
+#include "engine/registry.h"
+#include "engine/values.h"
+#include "isolation/seccomp/profile_file.h"
+#include "sys/file.h"
+
+namespace bulkhead::engine {
+namespace {
+
+constexpr std::size_t kMostProfileBytes = 1 << 20;
+
+std::int64_t seconds_of(clockid_t clock) {
+  struct timespec now {};
+  return ::clock_gettime(clock, &now) == 0 ? now.tv_sec : 0;
+}
+
+Result<void> observe_host(Circumstances& circumstances) {
+  struct sysinfo info {};
+  if (::sysinfo(&info) != 0) return std::unexpected(Error(SysError{"sysinfo", errno}));
+  circumstances.host_memory = std::uint64_t{info.totalram} * info.mem_unit;
+  circumstances.host_has_swap = info.totalswap != 0;
+  circumstances.time_namespace = ::access("/proc/self/ns/time", F_OK) == 0;
+  circumstances.monotonic_seconds = seconds_of(CLOCK_MONOTONIC);
+  circumstances.boottime_seconds = seconds_of(CLOCK_BOOTTIME);
+  return {};
+}
+
+Result<oci::Seccomp> read_seccomp_profile(const std::string& path,
+                                          const std::vector<std::string>& capabilities) {
+  TRY_ASSIGN(const std::string json, read_file_at(AT_FDCWD, path.c_str(), kMostProfileBytes));
+  isolation::seccomp::ProfileContext context{.granted = capabilities};
+  struct utsname kernel {};
+  if (::uname(&kernel) == 0) {
+    std::string_view release = kernel.release;
+    context.kernel_major = parse_number<int>(next_field(release, '.')).value_or(0);
+    context.kernel_minor =
+        parse_number<int>(release.substr(0, release.find_first_not_of("0123456789"))).value_or(0);
+  }
+  return isolation::seccomp::read_profile_file(json, context);
+}
+
+Result<void> read_policies(const SecurityChoices& security, const std::vector<std::string>& capabilities,
+                           Circumstances& circumstances) {
+  if (!security.seccomp_profile.empty()) {
+    auto profile = read_seccomp_profile(security.seccomp_profile, capabilities);
+    if (!profile)
+      return std::unexpected(std::move(profile).error().within("--security-opt seccomp"));
+    circumstances.seccomp = *std::move(profile);
+  }
+  if (security.landlock && *security.landlock != "unconfined") {
+    auto rules = read_file_at(AT_FDCWD, security.landlock->c_str(), kMostProfileBytes);
+    if (!rules) return std::unexpected(std::move(rules).error().within("--security-opt landlock"));
+    circumstances.landlock = *std::move(rules);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string state_root_of(const StoreOptions& options) { return options.runroot + "/runtime"; }
+
+Result<Prepared> prepare(const RunOptions& options) {
+  for (const std::string* path : {&options.store.root, &options.store.runroot})
+    if (!path->starts_with('/'))
+      return fail(ErrorKind::kUsage, quoted(*path) + " is not an absolute path",
+                  "--root and --runroot want one");
+  TRY_ASSIGN(Wish wish, read_wish(options));
+  if (!options.name.empty() && !is_container_name(options.name))
+    return fail(ErrorKind::kUsage, "--name " + quoted(options.name) + ": not a name",
+                "a letter or digit, then letters, digits and _ . -");
+  if (::geteuid() != 0)
+    return fail(ErrorKind::kPermission, "bulkhead run needs to be root",
+                "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
+  TRY_ASSIGN(const storage::ImageSource source,
+             storage::find_image(options.image, storage::builtin_image_directories()));
+  TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
+  TRY_ASSIGN(storage::ImageRecord record, store.get_image(source));
+  auto image = oci::decode_image_config(record.config);
+  if (!image) return std::unexpected(std::move(image).error().within("the image's configuration"));
+
+  Circumstances circumstances;
+  TRY_ASSIGN(circumstances.id, new_id());
+  circumstances.name = options.name.empty() ? circumstances.id.substr(0, 12) : options.name;
+  circumstances.image = options.image;
+  const ImageFiles files(store.get(), storage::lower_paths(record));
+  TRY_ASSIGN(circumstances.user,
+             resolve_user(wish.user.value_or(image->config.user),
+                          wish.user ? "--user" : "the image's user",
+                          [&](const char* name) { return files.read("etc", name); }));
+  TRY(observe_host(circumstances));
+  TRY(read_policies(wish.security, wish.capabilities, circumstances));
+  return Prepared{std::move(wish), std::move(store), std::move(record), *std::move(image),
+                  std::move(circumstances)};
+}
+
+}  // namespace bulkhead::engine

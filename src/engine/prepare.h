@@ -1,0 +1,30 @@
+// The way from the words of a command line to a specification: what `run` and `explain run` share.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "engine/compose.h"
+#include "engine/options.h"
+#include "engine/wish.h"
+#include "oci/image.h"
+#include "storage/store.h"
+
+namespace bulkhead::engine {
+
+// The image is in the store (brought in if it was not).
+struct Prepared {
+  Wish wish;
+  storage::Store store;
+  storage::ImageRecord record;
+  oci::ImageConfig image;
+  Circumstances circumstances;  // all but the ids of the range
+};
+
+Result<Prepared> prepare(const RunOptions& options);
+
+// The state root that the runtime uses under this run root: bulkhead-runtime --root sees the same
+// containers.
+std::string state_root_of(const StoreOptions& options);
+
+}  // namespace bulkhead::engine

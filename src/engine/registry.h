@@ -1,0 +1,42 @@
+// Containers as the engine keeps them, beneath the store:
+//
+//   containers/<id>/upper, work     what the container wrote
+//   containers/<id>/container.json  how it ended; only of a container that is kept
+//   names/<name>                    a symbolic link whose text is the id
+//
+// The engine holds a lock on containers/<id> for as long as it stands by the container, so that
+// everybody can tell a running container from one whose engine was killed.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace bulkhead::engine {
+
+// 64 hexadecimal digits from the kernel's random source.
+Result<std::string> new_id();
+
+std::string container_path(std::string_view id);  // "containers/<id>"
+
+// Locks the container's directory. kState when somebody stands by it.
+Result<Fd> hold_container(int store, std::string_view id);
+
+// Takes the name for the id, in one step; kExists when another container has it.
+Result<void> take_name(int store, std::string_view name, std::string_view id);
+// Fine when the name is not there, or names another id by now.
+Result<void> release_name(int store, std::string_view name, std::string_view id);
+
+// The full id of a name, an id, or an unambiguous beginning of one. kNotFound.
+Result<std::string> find_container(int store, std::string_view name_or_id);
+
+// All ids that have a directory, sorted.
+Result<std::vector<std::string>> list_containers(int store);
+// All names, as (name, id).
+Result<std::vector<std::pair<std::string, std::string>>> list_names(int store);
+
+}  // namespace bulkhead::engine

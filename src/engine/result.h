@@ -1,0 +1,40 @@
+// How a container ended, for people, scripts (--result) and the record of a container that is kept.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "isolation/cgroup/stats.h"
+#include "sys/pidfd.h"
+
+namespace bulkhead::engine {
+
+struct RunResult {
+  std::string id;
+  std::string name;
+  std::string image;
+  std::string started;   // RFC 3339
+  std::string finished;
+  ExitStatus exit;
+  bool oom_killed = false;
+  bool timed_out = false;
+  // Absent where this host's cgroups do not account them.
+  std::optional<std::uint64_t> peak_memory_bytes;
+  std::optional<std::uint64_t> cpu_nanoseconds;
+  std::optional<std::uint64_t> cpu_user_nanoseconds;
+  std::optional<std::uint64_t> cpu_system_nanoseconds;
+};
+
+// Takes what the kernel has accounted to the container; before its groups are removed.
+void account(RunResult& result, const isolation::CgroupStats& stats);
+
+std::string encode(const RunResult& result);
+
+// Whole or not at all: whoever waits for the file never reads a part of it.
+Result<void> write_result_file(const std::string& path, const RunResult& result);
+// Whether the file could be written, asked before anything else is done.
+Result<void> check_result_file(const std::string& path);
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,235 @@
+#include "engine/wish.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/text.h"
+#include "engine/security_options.h"
+#include "engine/values.h"
+#include "isolation/capabilities/default_set.h"
+#include "sys/error.h"
+
+namespace bulkhead::engine {
+namespace {
+
+constexpr std::int64_t kLeastMemory = 512 << 10;
+
+std::unexpected<Error> refuse(std::string_view flag, std::string_view value, std::string_view why,
+                              std::string hint = {}) {
+  return fail(ErrorKind::kUsage,
+              std::string(flag) + " " + quoted(value) + ": " + std::string(why), std::move(hint));
+}
+
+// A path of the container: absolute, and without "..", which could only be a mistake or a trick.
+Result<void> check_container_path(std::string_view flag, std::string_view path) {
+  if (!path.starts_with('/')) return refuse(flag, path, "the path in the container must be absolute");
+  if (path.find('\0') != std::string_view::npos || path.size() > 4095)
+    return refuse(flag, path, "not a path");
+  for (const std::string_view component : split(path, '/'))
+    if (component == "..") return refuse(flag, path, "the path in the container has \"..\" in it");
+  return {};
+}
+
+Result<std::vector<std::string>> read_environment(const std::vector<std::string>& given) {
+  std::vector<std::string> env;
+  for (const std::string& entry : given) {
+    const std::size_t equals = entry.find('=');
+    if (entry.empty() || equals == 0) return refuse("--env", entry, "NAME=VALUE or NAME is expected");
+    if (equals != std::string::npos) {
+      env.push_back(entry);
+    } else if (const char* const value = ::getenv(entry.c_str())) {
+      // The name alone takes the caller's value; a variable that is not set stays unset.
+      env.push_back(entry + "=" + value);
+    }
+  }
+  return env;
+}
+
+Result<std::int64_t> read_size(std::string_view flag, const std::string& text) {
+  if (text == "-1") return -1;
+  const auto bytes = parse_bytes(text);
+  if (!bytes || *bytes == 0)
+    return refuse(flag, text, "a size such as 512m or 2g is expected, or -1 for no limit");
+  return *bytes;
+}
+
+Result<void> read_limits(const RunOptions& options, Wish& wish) {
+  if (options.memory) {
+    TRY_ASSIGN(wish.memory, read_size("--memory", *options.memory));
+    if (*wish.memory >= 0 && *wish.memory < kLeastMemory)
+      return refuse("--memory", *options.memory, "too small for any container", "give at least 512k");
+  }
+  if (options.memory_swap) {
+    TRY_ASSIGN(wish.memory_swap, read_size("--memory-swap", *options.memory_swap));
+    if (!wish.memory || *wish.memory < 0)
+      return refuse("--memory-swap", *options.memory_swap, "is of use only with --memory");
+    if (*wish.memory_swap >= 0 && *wish.memory_swap < *wish.memory)
+      return refuse("--memory-swap", *options.memory_swap, "is memory and swap together: not less than --memory");
+  }
+  if (options.cpus) {
+    wish.cpu_thousandths = parse_cpus(*options.cpus);
+    if (!wish.cpu_thousandths || *wish.cpu_thousandths < 10)
+      return refuse("--cpus", *options.cpus, "a number such as 1.5 is expected, at least 0.01");
+  }
+  if (options.pids_limit) {
+    const auto number = parse_number<std::int64_t>(*options.pids_limit);
+    if (!number || *number < -1)
+      return refuse("--pids-limit", *options.pids_limit, "a number is expected, or -1 for no limit");
+    wish.pids_limit = *number == 0 ? -1 : *number;
+  }
+  if (options.timeout) {
+    wish.timeout_milliseconds = parse_duration(*options.timeout);
+    if (!wish.timeout_milliseconds)
+      return refuse("--timeout", *options.timeout, "a duration such as 30s, 500ms or 1m30s is expected");
+  }
+  return {};
+}
+
+// In order of the first occurrence; what both name is an error of the user's.
+Result<std::uint64_t> capability_mask(std::string_view flag, const std::vector<std::string>& names,
+                                      bool& all) {
+  std::uint64_t mask = 0;
+  for (const std::string& list : names) {
+    for (const std::string_view name : split(list, ',')) {
+      if (name == "ALL" || name == "all") {
+        all = true;
+        continue;
+      }
+      const auto number = isolation::capability_number_of_user(name);
+      if (!number)
+        return refuse(flag, name, "there is no such capability",
+                      "names are those of capabilities(7), with or without CAP_, or ALL");
+      mask |= isolation::capability_bit(*number);
+    }
+  }
+  return mask;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> choose_capabilities(const std::vector<std::string>& added,
+                                                     const std::vector<std::string>& dropped) {
+  bool add_all = false;
+  bool drop_all = false;
+  TRY_ASSIGN(const std::uint64_t add, capability_mask("--cap-add", added, add_all));
+  TRY_ASSIGN(const std::uint64_t drop, capability_mask("--cap-drop", dropped, drop_all));
+  if (add_all && drop_all)
+    return fail(ErrorKind::kUsage, "--cap-add ALL and --cap-drop ALL contradict each other");
+  if ((add & drop) != 0)
+    return fail(ErrorKind::kUsage, "--cap-add and --cap-drop both name " +
+                                       isolation::capability_set_in_words(add & drop));
+  // As Docker has it: ALL is the base on one side, single names then correct it.
+  std::uint64_t set = isolation::default_capability_set();
+  if (drop_all) set = 0;
+  if (add_all) set = isolation::all_capabilities(isolation::kCapabilityCount - 1);
+  return isolation::capability_names((set & ~drop) | add);
+}
+
+Result<Volume> parse_volume(std::string_view text) {
+  const std::vector<std::string_view> parts = split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3)
+    return refuse("--volume", text, "SOURCE:DESTINATION[:OPTIONS] is expected");
+  Volume volume;
+  volume.source = parts[0];
+  volume.destination = parts[1];
+  if (volume.source.empty()) return refuse("--volume", text, "the source is empty");
+  if (volume.source.starts_with("./") || volume.source.starts_with("../") || volume.source == "." ||
+      volume.source == "..") {
+    char here[4096];
+    if (::getcwd(here, sizeof here) == nullptr)
+      return std::unexpected(Error(SysError{"getcwd", errno}));
+    volume.source = std::string(here) + "/" + volume.source;
+  }
+  if (!volume.source.starts_with('/'))
+    return refuse("--volume", text, "named volumes are not supported yet",
+                  "give a path on the host that begins with / or ./");
+  TRY(check_container_path("--volume", volume.destination));
+  if (volume.destination.find_first_not_of('/') == std::string::npos)
+    return refuse("--volume", text, "the destination must not be /");
+  if (parts.size() < 3) return volume;
+  for (const std::string_view option : split(parts[2], ',')) {
+    if (option == "ro") {
+      volume.read_only = true;
+    } else if (option == "rw") {
+      volume.read_only = false;
+    } else if (option == "idmap") {
+      volume.id_mapped = true;
+    } else if (option == "noidmap") {
+      volume.id_mapped = false;
+    } else if (option == "bind") {
+      volume.recursive = false;
+    } else if (option == "rbind") {
+      volume.recursive = true;
+    } else if (option == "noexec" || option == "nosuid" || option == "nodev" || option == "private" ||
+               option == "rprivate" || option == "slave" || option == "rslave") {
+      volume.further_options.emplace_back(option);
+    } else {
+      return refuse("--volume", text, "the option " + quoted(option) + " is not supported",
+                    "there are ro, rw, idmap, noidmap, bind, rbind, noexec, nosuid, nodev, [r]private "
+                    "and [r]slave; a bind never lets devices or setuid bits through");
+    }
+  }
+  return volume;
+}
+
+Result<TmpfsMount> parse_tmpfs(std::string_view text) {
+  TmpfsMount tmpfs;
+  std::string_view rest = text;
+  tmpfs.destination = next_field(rest, ':');
+  TRY(check_container_path("--tmpfs", tmpfs.destination));
+  if (tmpfs.destination.find_first_not_of('/') == std::string::npos)
+    return refuse("--tmpfs", text, "the destination must not be /");
+  if (rest.empty()) return tmpfs;
+  for (const std::string_view option : split(rest, ',')) {
+    std::string_view value = option;
+    const std::string_view name = next_field(value, '=');
+    const bool known_word = option == "ro" || option == "rw" || option == "exec" || option == "noexec" ||
+                            option == "nosuid" || option == "nodev";
+    const bool known_value = name == "size" || name == "mode" || name == "uid" || name == "gid" ||
+                             name == "nr_inodes" || name == "nr_blocks";
+    if (!known_word && !(known_value && !value.empty()))
+      return refuse("--tmpfs", text, "the option " + quoted(option) + " is not supported",
+                    "there are size=, mode=, uid=, gid=, nr_inodes=, nr_blocks=, ro, rw, exec, noexec, "
+                    "nosuid and nodev");
+    tmpfs.options.emplace_back(option);
+  }
+  return tmpfs;
+}
+
+Result<Wish> read_wish(const RunOptions& options) {
+  Wish wish;
+  wish.terminal = options.terminal;
+  wish.read_only = options.read_only;
+  wish.user = options.user;
+  wish.entrypoint = options.entrypoint;
+  wish.command = options.command;
+  wish.hostname = options.hostname;
+  if (wish.hostname && !is_host_name(*wish.hostname))
+    return refuse("--hostname", *wish.hostname,
+                  "not a host name: letters, digits, hyphens and dots, at most 64 bytes");
+  wish.workdir = options.workdir;
+  if (wish.workdir) TRY(check_container_path("--workdir", *wish.workdir));
+  TRY_ASSIGN(wish.env, read_environment(options.env));
+  TRY_ASSIGN(wish.capabilities, choose_capabilities(options.cap_add, options.cap_drop));
+  TRY_ASSIGN(wish.security, read_security_options(options.security_options));
+  TRY(read_limits(options, wish));
+  if (options.network == "host") {
+    wish.network = NetworkMode::kHost;
+  } else if (options.network != "none") {
+    return refuse("--network", options.network, "this network is not supported yet",
+                  "there are none (loopback only) and host (no isolation of the network at all)");
+  }
+  for (const std::string& text : options.volumes) {
+    TRY_ASSIGN(Volume volume, parse_volume(text));
+    wish.volumes.push_back(std::move(volume));
+  }
+  for (const std::string& text : options.tmpfs) {
+    TRY_ASSIGN(TmpfsMount tmpfs, parse_tmpfs(text));
+    wish.tmpfs.push_back(std::move(tmpfs));
+  }
+  return wish;
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,76 @@
+// What the user wants, understood: every flag's value checked, nothing yet decided about the host or
+// the image. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/options.h"
+
+namespace bulkhead::engine {
+
+// -v SOURCE:DESTINATION[:OPTIONS]
+struct Volume {
+  std::string source;       // absolute, on the host
+  std::string destination;  // absolute, in the container
+  bool read_only = false;
+  bool recursive = true;    // mounts beneath the source come along
+  // Ids are shown as they are on the host: 0 is root in and outside, for files of this mount alone.
+  // Without, files belong to whom the container's range says, else to nobody.
+  bool id_mapped = true;
+  std::vector<std::string> further_options;  // noexec, rslave, ...
+};
+
+struct TmpfsMount {
+  std::string destination;
+  std::vector<std::string> options;
+};
+
+enum class NetworkMode { kNone, kHost };
+
+// --security-opt
+struct SecurityChoices {
+  bool no_new_privileges = true;
+  bool system_paths_open = false;           // systempaths=unconfined
+  bool seccomp_unconfined = false;
+  std::string seccomp_profile;              // a file; empty: the built-in profile
+  std::optional<std::string> apparmor;      // a profile's name or "unconfined"
+  bool selinux_disabled = false;            // label=disable
+  std::optional<std::string> selinux_label; // composed of label=user:, role:, type:, level:
+  std::optional<std::string> landlock;      // a file with the rule set, or "unconfined"
+};
+
+struct Wish {
+  std::optional<std::string> user;
+  std::optional<std::string> workdir;
+  std::optional<std::string> hostname;
+  std::optional<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::vector<std::string> env;  // "NAME=value"
+  bool terminal = false;
+  bool read_only = false;
+  std::vector<std::string> capabilities;  // names; what the container holds, sorted by number
+  SecurityChoices security;
+  std::optional<std::int64_t> memory;       // bytes; -1: unlimited
+  std::optional<std::int64_t> memory_swap;  // bytes, memory and swap together; -1: unlimited
+  std::optional<std::int64_t> cpu_thousandths;
+  std::optional<std::int64_t> pids_limit;   // -1: unlimited
+  NetworkMode network = NetworkMode::kNone;
+  std::vector<Volume> volumes;
+  std::vector<TmpfsMount> tmpfs;
+  std::optional<std::int64_t> timeout_milliseconds;
+};
+
+// Errors name the flag.
+Result<Wish> read_wish(const RunOptions& options);
+
+// One flag's value each; also for tests.
+Result<Volume> parse_volume(std::string_view text);
+Result<TmpfsMount> parse_tmpfs(std::string_view text);
+Result<std::vector<std::string>> choose_capabilities(const std::vector<std::string>& added,
+                                                     const std::vector<std::string>& dropped);
+
+}  // namespace bulkhead::engine
