@@ -47,7 +47,7 @@ struct ContainerSequence {
   using BuildRoot       = LayerList<Rootfs, EarlyMounts, CgroupLimits, LateMounts, CgroupNamespace,
                                     Devices, Console, MaskedPaths>;
   // createRuntime and createContainer hooks run here.
-  using LeaveHost       = LayerList<RootSwitch, Sysctls>;
+  using LeaveHost       = LayerList<RootSwitch, Sysctls, WorkingDirectory>;
   using GiveUpPower     = LayerList<SessionKeyring, OomScore, Rlimits, Scheduling,
                                     PersonalityLayer, LsmLabel, Identity, Capabilities,
                                     NoNewPrivileges>;
@@ -62,7 +62,7 @@ struct ContainerSequence {
 struct ExecSequence {
   using EnterNamespaces = LayerList<UserNamespace>;
   using BuildRoot       = LayerList<Console>;
-  using LeaveHost       = LayerList<>;
+  using LeaveHost       = LayerList<WorkingDirectory>;
   using GiveUpPower     = ContainerSequence::GiveUpPower;
   using CloseDoors      = ContainerSequence::CloseDoors;
   using LastActs        = ContainerSequence::LastActs;
@@ -80,23 +80,24 @@ inline constexpr bool kContains = false;
 template <class L, class... Ls>
 inline constexpr bool kContains<L, std::tuple<Ls*...>> = (std::is_same_v<L, Ls> || ...);
 
-// Every layer that `L` must come after, if it is in the sequence at all, has been `Seen`.
-template <class L, class Seen, class All, class... Needed>
+// Every layer that `L` must come after has been `Seen`. A sequence that leaves layers out on purpose
+// (exec) is judged by those that it has; one that forgets a layer is not.
+template <class L, class Seen, class All, bool kWhole, class... Needed>
 consteval bool follows(std::tuple<Needed*...>*) {
-  return ((kContains<Needed, Seen> || !kContains<Needed, All>) && ...);
+  return ((kContains<Needed, Seen> || (!kWhole && !kContains<Needed, All>)) && ...);
 }
 
-template <class All, class Seen>
+template <class All, bool kWhole, class Seen>
 consteval bool in_order(Seen*, std::tuple<>*) {
   return true;
 }
-template <class All, class... Seen, class First, class... Rest>
+template <class All, bool kWhole, class... Seen, class First, class... Rest>
 consteval bool in_order(std::tuple<Seen*...>*, std::tuple<First*, Rest*...>*) {
   static_assert(Layer<First>, "not a layer: see isolation/layer.h");
-  static_assert(follows<First, std::tuple<Seen*...>, All>(
+  static_assert(follows<First, std::tuple<Seen*...>, All, kWhole>(
                     static_cast<typename First::After*>(nullptr)),
-                "a layer stands before one that its After list names");
-  return in_order<All>(static_cast<std::tuple<Seen*..., First*>*>(nullptr),
+                "a layer stands before one that its After list names, or that one is missing");
+  return in_order<All, kWhole>(static_cast<std::tuple<Seen*..., First*>*>(nullptr),
                        static_cast<std::tuple<Rest*...>*>(nullptr));
 }
 
@@ -108,9 +109,9 @@ using LayersOf = detail::Concatenate<
     typename Sequence::EnterNamespaces, typename Sequence::BuildRoot, typename Sequence::LeaveHost,
     typename Sequence::GiveUpPower, typename Sequence::CloseDoors, typename Sequence::LastActs>;
 
-static_assert(detail::in_order<LayersOf<ContainerSequence>>(
+static_assert(detail::in_order<LayersOf<ContainerSequence>, true>(
     static_cast<std::tuple<>*>(nullptr), static_cast<LayersOf<ContainerSequence>*>(nullptr)));
-static_assert(detail::in_order<LayersOf<ExecSequence>>(
+static_assert(detail::in_order<LayersOf<ExecSequence>, false>(
     static_cast<std::tuple<>*>(nullptr), static_cast<LayersOf<ExecSequence>*>(nullptr)));
 
 }  // namespace bulkhead::isolation
