@@ -1,12 +1,12 @@
-// The least that a container's start can cost on this kernel: the namespaces of the engine's spec, a
-// group in every cgroup hierarchy, pivot_root, /proc, execve, wait, removal of the groups; and nothing
-// else: no configuration is read, no limit set, nothing masked, filtered or verified.
+// The least that a container's start can cost on this kernel: the namespaces of the engine's spec,
+// a group in every cgroup hierarchy, pivot_root, /proc, execve, wait, removal of the groups; and
+// nothing else: no configuration is read, no limit set, nothing masked, filtered or verified.
 //
 //   raw_bound ROOT V2-DIRECTORY|- V1-DIRECTORY... -- COMMAND [ARGUMENT...]
 //
 // Order matters for what it measures: a single-threaded child that writes `0` to each `tasks` file
-// avoids the RCU wait that `cgroup.procs` costs after idle, and the cgroup namespace comes after the
-// attach, so that its root is the container's own group.
+// avoids the RCU wait that `cgroup.procs` costs after idle, and the cgroup namespace comes after
+// the attach, so that its root is the container's own group.
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
