@@ -31,15 +31,26 @@ struct Stage<std::tuple<Ls*...>> {
   }
 
  private:
+  // What a later layer hides from view cannot be verified at the end.
+  template <class L>
+  static consteval bool verified_at_once() {
+    if constexpr (requires { L::kVerifyAtOnce; }) return L::kVerifyAtOnce;
+    return false;
+  }
   template <class L, class Plan>
   static void apply_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
     if (!plan.template has<L>()) return;
     if (const auto done = L::apply(plan.template get<L>(), context); !done)
       fail_child(channel, L::kName, done.error());
+    if constexpr (verified_at_once<L>()) check<L>(plan, context, channel);
   }
   template <class L, class Plan>
   static void verify_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
-    if (!plan.template has<L>()) return;
+    if constexpr (!verified_at_once<L>())
+      if (plan.template has<L>()) check<L>(plan, context, channel);
+  }
+  template <class L, class Plan>
+  static void check(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
     if (const auto holds = L::verify(plan.template get<L>(), context); !holds)
       fail_child(channel, L::kName, holds.error());
   }

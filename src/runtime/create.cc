@@ -245,8 +245,6 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, 
   Creation creation(wanted, planned, record, hooks, undo);
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
   launch::ChildGuard guard(init);
-  if (plan.has<isolation::CgroupLimits>() && has_groups)
-    TRY(isolation::CgroupLimits::verify_in_parent(plan.get<isolation::CgroupLimits>(), init.pid()));
   if (plan.has<isolation::Seccomp>() && wanted.start_mode == StartMode::kStartAtOnce)
     TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), init.pid()));
 

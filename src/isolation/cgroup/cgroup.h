@@ -108,12 +108,12 @@ struct CgroupLimits {
   // group that could not be made (may_stay) is a descriptor that refuses the write with EBADF.
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
 
-  // Reads /proc/self/cgroup. From inside a new cgroup namespace every path is "/" whatever the
-  // group; the parent, which sees the whole paths, completes it by verify_in_parent().
+  // Reads /proc/self/cgroup: the process is in the plan's group of each hierarchy. Right after apply:
+  // behind the cgroup namespace every path reads "/", whatever the group.
+  static constexpr bool kVerifyAtOnce = true;
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 
-  // Reads /proc/PID/cgroup from outside: the process is in the plan's group of each hierarchy.
-  // Valid from the child's return from apply on.
+  // The same from outside, for a process that runs (an exiting one has left its v1 groups).
   static SysResult<void> verify_in_parent(const Plan& plan, HostPid pid) noexcept;
 };
 

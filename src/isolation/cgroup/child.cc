@@ -27,29 +27,10 @@ bool has_entry(std::string_view text, std::string_view entry) {
   return false;
 }
 
-// "<controllers>:/", without building the string.
-bool has_root_entry(std::string_view text, std::string_view controllers) {
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    const std::size_t colon = line.find(':');
-    if (colon == std::string_view::npos) continue;
-    line.remove_prefix(colon + 1);
-    if (line.size() == controllers.size() + 2 && line.starts_with(controllers) &&
-        line.ends_with(":/"))
-      return true;
-  }
-  return false;
-}
-
-SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text,
-                      CgroupLimits::View view) noexcept {
+SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text) noexcept {
   for (const CgroupGroup& group : plan.groups) {
-    const bool held = view == CgroupLimits::View::kOwnRoot
-                          ? has_root_entry(text, group.controllers)
-                          : has_entry(text, group.proc_entry) ||
-                                (group.may_stay && has_entry(text, group.stay_entry));
+    const bool held = has_entry(text, group.proc_entry) ||
+                      (group.may_stay && has_entry(text, group.stay_entry));
     if (!held) return not_held("the process is not in its cgroup", group.directory.c_str());
   }
   return {};
@@ -75,11 +56,11 @@ SysResult<void> CgroupLimits::apply(const Plan& plan, ChildContext& child) noexc
 }
 
 SysResult<void> CgroupLimits::verify(const Plan& plan, ChildContext& child) noexcept {
-  if (plan.groups.empty() || plan.view == View::kForeign) return {};
+  if (plan.groups.empty()) return {};
   ProcText buffer;
   const auto text = read_small_file_at(child.proc, "self/cgroup", buffer);
   if (!text) return std::unexpected(text.error());
-  return check(plan, *text, plan.view);
+  return check(plan, *text);
 }
 
 SysResult<void> CgroupLimits::verify_in_parent(const Plan& plan, HostPid pid) noexcept {
@@ -89,7 +70,7 @@ SysResult<void> CgroupLimits::verify_in_parent(const Plan& plan, HostPid pid) no
   ProcText buffer;
   const auto text = read_small_file_at(AT_FDCWD, path.data(), buffer);
   if (!text) return sys_fail_with(text.error().error, text.error().call, "/proc/PID/cgroup");
-  return check(plan, *text, View::kCallers);
+  return check(plan, *text);
 }
 
 }  // namespace bulkhead::isolation
