@@ -132,9 +132,10 @@ class Builder {
   }
 
   Result<std::uint16_t> settle(std::vector<Candidate>& group, bool narrow) {
-    std::ranges::stable_sort(group, [](const Candidate& a, const Candidate& b) {
-      if (precedes(a.conditions, b.conditions)) return true;
-      return a.conditions == b.conditions && !a.behind_door && b.behind_door;
+    std::ranges::sort(group, [](const Candidate& a, const Candidate& b) {
+      if (!(a.conditions == b.conditions)) return precedes(a.conditions, b.conditions);
+      if (a.behind_door != b.behind_door) return b.behind_door;
+      return a.rule < b.rule;  // in the order of the file
     });
     Decision decision{{}, profile_.default_verdict, narrow};
     const Candidate* before = nullptr;

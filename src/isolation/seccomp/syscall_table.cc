@@ -92,7 +92,7 @@ int number_limit(Abi abi) noexcept { return kLimits[index_of(abi)]; }
 const SyscallRow* find_syscall(std::string_view name) noexcept {
   for (std::size_t slot = hash_of(name) % kSlotCount; kSlots[slot] >= 0;
        slot = (slot + 1) % kSlotCount) {
-    const SyscallRow& row = kRows[kSlots[slot]];
+    const SyscallRow& row = kRows[static_cast<std::size_t>(kSlots[slot])];
     if (row.name == name) return &row;
   }
   return nullptr;
