@@ -1,6 +1,7 @@
 # One interface target carries the flags of every translation unit.
 add_library(bulkhead_flags INTERFACE)
-target_include_directories(bulkhead_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# -iquote, not -I: src/sys/file.h is "sys/file.h", while <sys/file.h> stays the C library's.
+target_compile_options(bulkhead_flags INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src")
 target_compile_definitions(bulkhead_flags INTERFACE
   _GNU_SOURCE FMT_HEADER_ONLY BULKHEAD_VERSION="${PROJECT_VERSION}")
 target_compile_options(bulkhead_flags INTERFACE
