@@ -199,8 +199,8 @@ class Parser {
   // the length up to the closing quotation mark is enough.
   bool read_escaped_string(const char* start, std::string_view& out) {
     const char* close = at_;
-    while (close < end_ && *close != '"') close += *close == '\\' ? 2 : 1;
-    if (close >= end_) return at_ = end_, fail("the text ends within a string");
+    while (close != end_ && *close != '"') close += *close == '\\' && end_ - close > 1 ? 2 : 1;
+    if (close == end_) return at_ = end_, fail("the text ends within a string");
     char* const buffer =
         static_cast<char*>(builder_.arena().allocate(static_cast<std::size_t>(close - start), 1));
     char* to = std::copy(start, at_, buffer);
