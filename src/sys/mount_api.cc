@@ -84,8 +84,15 @@ SysResult<Fd> clone_tree_with(int directory, const char* path, Recursion recursi
 SysResult<void> attach_mount(int tree, int directory, const char* name) noexcept {
   const unsigned flags =
       MOVE_MOUNT_F_EMPTY_PATH | (*name == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
-  if (::move_mount(tree, "", directory, name, flags) != 0) return sys_fail("move_mount", name);
-  return {};
+  if (::move_mount(tree, "", directory, name, flags) == 0) return {};
+  if (errno != EINVAL) return sys_fail("move_mount", name);
+  // mount(2) says ENOTDIR about a file on a directory and the other way round; so do we.
+  struct stat from {};
+  struct stat to {};
+  const bool known = ::fstat(tree, &from) == 0 &&
+                     ::fstatat(directory, name, &to, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0;
+  const bool mismatch = known && S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode);
+  return sys_fail_with(mismatch ? ENOTDIR : EINVAL, "move_mount", name);
 }
 
 SysResult<void> set_attributes(int directory, const char* path, Recursion recursion,

@@ -41,7 +41,8 @@ SysResult<Fd> clone_tree_with(int directory, const char* path, Recursion recursi
                               const MountAttributes& attributes) noexcept;
 
 // move_mount(2): attaches the detached `tree` on what `name` beneath `directory` is ("" for the
-// directory itself). A symbolic link at the last component is not followed.
+// directory itself). A symbolic link at the last component is not followed. ENOTDIR when one is a
+// directory and the other is not.
 SysResult<void> attach_mount(int tree, int directory, const char* name) noexcept;
 
 // mount_setattr(2) on the mount at `path` beneath `directory` ("" for the descriptor's own mount).
