@@ -93,6 +93,19 @@ Result<Fd> hold_container(int store, std::string_view id) {
   return directory;
 }
 
+Result<std::optional<Fd>> wait_for_container(int store, std::string_view id) {
+  const std::string path = container_path(id);
+  auto directory = open_at(store, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!directory && directory.error().error == ENOENT) return std::nullopt;
+  if (!directory) return std::unexpected(Error(directory.error()));
+  TRY(lock_exclusive(directory->get()));
+  struct stat status {};
+  if (::fstat(directory->get(), &status) != 0)
+    return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
+  if (status.st_nlink == 0) return std::nullopt;
+  return *std::move(directory);
+}
+
 Result<void> take_name(int store, std::string_view name, std::string_view id) {
   const std::string path = name_path(name);
   auto made = make_name(store, id, path);

@@ -26,6 +26,9 @@ std::string container_path(std::string_view id);  // "containers/<id>"
 // Locks the container's directory. kState when somebody stands by it.
 Result<Fd> hold_container(int store, std::string_view id);
 
+// The same, waiting until nobody stands by it; nothing when the container is gone by then.
+Result<std::optional<Fd>> wait_for_container(int store, std::string_view id);
+
 // Takes the name for the id, in one step; kExists when another container has it.
 Result<void> take_name(int store, std::string_view name, std::string_view id);
 // Fine when the name is not there, or names another id by now.

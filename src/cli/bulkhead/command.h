@@ -1,0 +1,36 @@
+// A command of `bulkhead`, and what it finds when it runs.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+#include "engine/options.h"
+
+namespace bulkhead::cli::engine {
+
+// Docker's exit codes for what is not the container's own.
+inline constexpr int kEngineFailure = 125;
+inline constexpr int kNotExecutable = 126;
+inline constexpr int kNotFound = 127;
+
+struct Invocation {
+  bulkhead::engine::StoreOptions store;
+  std::span<const std::string_view> words;  // after the command's name
+};
+
+struct Command {
+  std::string_view name;
+  std::string_view arguments;  // "[OPTIONS] IMAGE [COMMAND...]"
+  std::string_view summary;
+  Result<int> (*run)(const Invocation& invocation);
+};
+
+extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kCompletionCommand;
+std::span<const Command* const> commands();
+
+// "bulkhead: warning: ..." on standard error.
+void print_warning(std::string_view text);
+void print(std::string_view text);  // to standard output
+
+}  // namespace bulkhead::cli::engine

@@ -1,0 +1,96 @@
+// bulkhead: runs containers behind every layer of isolation that the kernel has. This file: the
+// global options, and which command it is.
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "cli/bulkhead/command.h"
+#include "cli/bulkhead/options.h"
+#include "sys/file.h"
+
+namespace bulkhead::cli::engine {
+namespace {
+
+constexpr std::array kCommands{&kRunCommand, &kExplainCommand, &kPsCommand, &kRmCommand,
+                               &kCompletionCommand};
+
+void print_error(const Error& error) {
+  std::string text = "bulkhead: " + error.message() + "\n";
+  if (!error.hint().empty()) text += "  " + error.hint() + "\n";
+  (void)write_all(STDERR_FILENO, text.data(), text.size());
+}
+
+int exit_code_of(const Error& error) {
+  if (error.kind() == ErrorKind::kCommandNotFound) return kNotFound;
+  if (error.kind() == ErrorKind::kCommandNotExecutable) return kNotExecutable;
+  return kEngineFailure;
+}
+
+std::string overview(std::span<const Option> options) {
+  std::string text =
+      "bulkhead runs containers behind every layer of isolation that the kernel has.\n\n"
+      "Usage: bulkhead [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n";
+  for (const Command* command : kCommands) {
+    std::string line = "  " + std::string(command->name);
+    line.append(line.size() < 14 ? 14 - line.size() : 1, ' ').append(command->summary);
+    text += line + "\n";
+  }
+  return text + "\nOptions:\n" + describe(options) +
+         "\nExamples:\n"
+         "  bulkhead run --rm -it busybox\n"
+         "  bulkhead explain run busybox\n"
+         "\nbulkhead COMMAND --help says more about each command.\n";
+}
+
+// The options before the command; what comes after it is the command's own.
+Result<int> dispatch(std::span<const std::string_view> words) {
+  Invocation invocation;
+  bool version = false;
+  const Option options[] = {
+      {"root", 0, &invocation.store.root, "DIR", "where images and containers are kept (/var/lib/bulkhead)",
+       ValueKind::kDirectory},
+      {"runroot", 0, &invocation.store.runroot, "DIR", "where running containers are remembered (/run/bulkhead)",
+       ValueKind::kDirectory},
+      {"version", 0, &version, "", "print the version"},
+  };
+  TRY_ASSIGN(const Words global, parse({options}, words, Positionals::kEndOptions));
+  if (version) {
+    print("bulkhead " BULKHEAD_VERSION "\n");
+    return 0;
+  }
+  if (global.positional.empty() || global.help || global.positional.front() == "help") {
+    print(overview(options));
+    return global.positional.empty() && !global.help ? kEngineFailure : 0;
+  }
+  const auto found = std::ranges::find(kCommands, global.positional.front(),
+                                       [](const Command* command) { return command->name; });
+  if (found == kCommands.end())
+    return fail(ErrorKind::kUsage, "there is no command \"" + global.positional.front() + "\"",
+                "bulkhead --help lists the commands");
+  const std::vector<std::string_view> rest(global.positional.begin() + 1, global.positional.end());
+  invocation.words = rest;
+  return (*found)->run(invocation);
+}
+
+}  // namespace
+
+std::span<const Command* const> commands() { return kCommands; }
+
+void print(std::string_view text) { (void)write_all(STDOUT_FILENO, text.data(), text.size()); }
+
+void print_warning(std::string_view text) {
+  const std::string line = "bulkhead: warning: " + std::string(text) + "\n";
+  (void)write_all(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace bulkhead::cli::engine
+
+int main(int count, char** words) {
+  using namespace bulkhead::cli::engine;
+  const std::vector<std::string_view> given(words + 1, words + count);
+  const auto code = dispatch(given);
+  if (code) return *code;
+  print_error(code.error());
+  return exit_code_of(code.error());
+}

@@ -1,0 +1,182 @@
+#include "engine/explain.h"
+
+#include "base/text.h"
+#include "engine/prepare.h"
+#include "isolation/cgroup/discover.h"
+#include "isolation/user/id_pool.h"
+#include "json/writer.h"
+#include "launch/plan.h"
+#include "oci/validate.h"
+#include "runtime/warnings.h"
+
+namespace bulkhead::engine {
+namespace {
+
+// What no flag and no layer changes.
+constexpr std::string_view kNeverIsolated[] = {
+    "the kernel: it is the host's own; a flaw in it that an allowed system call reaches is a way out",
+    "wall-clock time: there is one for the whole host",
+    "what /proc and /sys tell of the machine and common programs need: processors, total memory, load, "
+    "kernel version",
+    "caches of the processor and of the file system: timing tells containers about each other, most of "
+    "all those that share an image's layers",
+};
+
+Result<launch::ContainerPlan> plan_of(const Prepared& prepared, const Composed& composed,
+                                      const isolation::HostFacts& host) {
+  isolation::Request request{.spec = composed.spec,
+                             .container_id = prepared.circumstances.id,
+                             .bundle = prepared.store.path()};
+  request.root_from_parent = true;
+  request.defaults = composed.defaults;
+  return launch::ContainerPlan::describe(request, host);
+}
+
+// In lines of at most `width` bytes, cut at spaces; `indent` before each but the first.
+std::string wrapped(std::string_view text, std::size_t indent, std::size_t width = 100) {
+  std::string out;
+  std::size_t column = indent;
+  bool first = true;
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    const std::string_view word = text.substr(0, space);
+    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    if (!first && column + 1 + word.size() > width) {
+      out.append("\n").append(indent, ' ');
+      column = indent;
+    } else if (!first) {
+      out += ' ';
+      ++column;
+    }
+    out += word;
+    column += word.size();
+    first = false;
+  }
+  return out;
+}
+
+std::string fact_text(const isolation::Fact& fact) {
+  std::string text = fact.name;
+  if (!fact.value.empty()) text.append(": ").append(fact.value);
+  if (!fact.why.empty()) text.append(" (").append(fact.why).append(")");
+  return text;
+}
+
+std::string in_words(const std::vector<std::string>& arguments) {
+  std::string text;
+  for (const std::string& argument : arguments) {
+    if (!text.empty()) text += ' ';
+    text += argument.find_first_of(" \t\n'\"\\$") == std::string::npos && !argument.empty()
+                ? argument
+                : quoted(argument, 80);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view name_of(isolation::Standing standing) {
+  switch (standing) {
+    case isolation::Standing::kApplied: return "applied";
+    case isolation::Standing::kNotApplicable: return "not applicable";
+    case isolation::Standing::kLeftOut: return "left out";
+    case isolation::Standing::kOpened: return "opened";
+  }
+  return "";
+}
+
+Result<ExplainedRun> explain_run(const RunOptions& options) {
+  TRY_ASSIGN(Prepared prepared, prepare(options));
+  // Any range of the pool stands for the one that a container would get.
+  TRY_ASSIGN(const isolation::IdRange pool, isolation::configured_id_pool());
+  prepared.circumstances.first_uid = HostUid(pool.first);
+  prepared.circumstances.first_gid = HostGid(pool.first);
+  TRY_ASSIGN(const Composed composed, compose(prepared.wish, prepared.image, prepared.circumstances));
+  TRY(oci::validate(composed.spec));
+  TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
+  TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
+  TRY_ASSIGN(const launch::ContainerPlan plan, plan_of(prepared, composed, host));
+
+  ExplainedRun run;
+  run.image = prepared.circumstances.image;
+  run.arguments = composed.spec.process->args;
+  run.user = std::to_string(prepared.circumstances.user.uid.value()) + ":" +
+             std::to_string(prepared.circumstances.user.gid.value());
+  plan.for_each([&]<class Layer>(const typename Layer::Plan& layer) {
+    run.layers.push_back({Layer::kName, &Layer::kCard, Layer::explain(layer)});
+  });
+  run.not_isolated.assign(std::begin(kNeverIsolated), std::end(kNeverIsolated));
+  run.not_isolated.insert(run.not_isolated.end(), composed.opened.begin(), composed.opened.end());
+  for (const ExplainedLayer& layer : run.layers)
+    if (layer.explanation.standing == isolation::Standing::kLeftOut)
+      run.not_isolated.push_back(std::string(layer.name) + ": left out, " + layer.explanation.reason);
+  run.warnings = runtime::warnings_of(plan);
+  return run;
+}
+
+std::string explain_as_text(const ExplainedRun& run) {
+  std::string out = quoted(run.image) + " would run: " + in_words(run.arguments) + "\nas user " +
+                    run.user + " of the container, behind these layers, in this order:\n";
+  int number = 0;
+  for (const ExplainedLayer& layer : run.layers) {
+    const isolation::Explanation& explanation = layer.explanation;
+    ++number;
+    out += "\n" + std::string(number < 10 ? " " : "") + std::to_string(number) + ". " +
+           std::string(layer.name) + ": " + std::string(name_of(explanation.standing));
+    if (!explanation.reason.empty()) out += ", " + wrapped(explanation.reason, 4);
+    out += '\n';
+    out += "    stops: " + wrapped(layer.card->stops, 11) + "\n";
+    out += "    does not stop: " + wrapped(layer.card->does_not_stop, 19) + "\n";
+    for (const isolation::Fact& fact : explanation.facts)
+      out += "    - " + wrapped(fact_text(fact), 6) + "\n";
+  }
+  out += "\nNot isolated:\n";
+  for (const std::string& line : run.not_isolated) out += "  - " + wrapped(line, 4) + "\n";
+  return out;
+}
+
+std::string explain_as_json(const ExplainedRun& run) {
+  std::string out;
+  json::Writer writer(out, json::Style::kIndented);
+  const auto strings = [&](std::string_view name, const std::vector<std::string>& values) {
+    writer.key(name);
+    writer.begin_array();
+    for (const std::string& value : values) writer.string(value);
+    writer.end_array();
+  };
+  writer.begin_object();
+  writer.member("image", run.image);
+  strings("arguments", run.arguments);
+  writer.member("user", run.user);
+  writer.key("layers");
+  writer.begin_array();
+  for (const ExplainedLayer& layer : run.layers) {
+    writer.begin_object();
+    writer.member("name", layer.name);
+    writer.member("standing", name_of(layer.explanation.standing));
+    writer.member("reason", layer.explanation.reason);
+    writer.member("stops", layer.card->stops);
+    writer.member("doesNotStop", layer.card->does_not_stop);
+    writer.member("kernel", layer.card->kernel);
+    writer.member("order", layer.card->order);
+    writer.key("facts");
+    writer.begin_array();
+    for (const isolation::Fact& fact : layer.explanation.facts) {
+      writer.begin_object();
+      writer.member("name", fact.name);
+      writer.member("value", fact.value);
+      if (!fact.why.empty()) writer.member("why", fact.why);
+      writer.end_object();
+    }
+    writer.end_array();
+    writer.end_object();
+  }
+  writer.end_array();
+  strings("notIsolated", run.not_isolated);
+  strings("warnings", run.warnings);
+  writer.end_object();
+  out += '\n';
+  return out;
+}
+
+}  // namespace bulkhead::engine
