@@ -39,6 +39,7 @@ Result<void> read_status(int proc, HostFacts& facts) {
   TRY_ASSIGN(const std::string_view status, read_small_file_at(proc, "self/status", buffer));
   facts.effective_capabilities = hexadecimal_field(status, "\nCapEff:");
   facts.bounding_capabilities = hexadecimal_field(status, "\nCapBnd:");
+  facts.ignored_signals = hexadecimal_field(status, "\nSigIgn:");
   return {};
 }
 

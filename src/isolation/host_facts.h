@@ -29,6 +29,7 @@ struct HostFacts {
   std::uint64_t bounding_capabilities = 0;
   bool in_initial_user_namespace = true;     // by the number that the kernel gives that namespace
   bool setgroups_denied = false;             // /proc/self/setgroups of an outer user namespace
+  std::uint64_t ignored_signals = 0;         // bit n - 1: signal n
   std::int32_t session_keyring = 0;          // serial number; 0: a kernel without keyrings
   // The namespaces that this process is in, by their numbers in /proc/self/ns; 0: no such namespace
   // in this kernel. By oci::NamespaceType.

@@ -64,20 +64,18 @@ SysResult<void> hide_from_container() noexcept {
 }
 
 // The state of the process itself, before any layer.
-SysResult<void> detach_from_caller(bool stay_dumpable) noexcept {
+SysResult<void> detach_from_caller(const ChildInput& input) noexcept {
   // If the runtime dies half way, so does the child; the end of file on the handshake covers what
   // the kernel forgets (a change of credentials clears this).
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return sys_fail("prctl(PR_SET_PDEATHSIG)");
-  if (!stay_dumpable) TRY(hide_from_container());
+  if (!input.dumpable_until_mapped) TRY(hide_from_container());
   if (::setsid() < 0) return sys_fail("setsid");
   // execve resets handlers but keeps ignored signals ignored and the mask as it is.
-  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if ((input.ignored_signals >> (signal - 1) & 1U) == 0) continue;
     struct sigaction action {};
-    if (signal == SIGKILL || signal == SIGSTOP || ::sigaction(signal, nullptr, &action) != 0)
-      continue;
-    if (action.sa_handler == SIG_DFL) continue;
     action.sa_handler = SIG_DFL;
-    ::sigaction(signal, &action, nullptr);
+    if (::sigaction(signal, &action, nullptr) != 0) return sys_fail("sigaction");
   }
   return {};
 }
@@ -145,7 +143,7 @@ template <class Sequence>
   const auto require = [](const Channel& to, std::string_view what, const SysResult<void>& done) {
     if (!done) fail_child(to, what, done.error());
   };
-  require(parent, "process", detach_from_caller(input.dumpable_until_mapped));
+  require(parent, "process", detach_from_caller(input));
   if (input.join_process >= 0) require(parent, "join", join_container(input));
 
   ChildContext context;

@@ -42,6 +42,8 @@ struct ChildInput {
   int join_namespaces = 0;
   // An unprivileged parent can write the id maps only while the child is dumpable.
   bool dumpable_until_mapped = false;
+  // Bit n - 1: signal n is ignored by this process. execve would hand that on.
+  std::uint64_t ignored_signals = 0;
 };
 
 // Blocks signals' leftovers, ties the child's life to the parent's, applies the sequence, and

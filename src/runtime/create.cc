@@ -193,7 +193,8 @@ bool has_hooks_before_start(const oci::Spec& spec) {
 }
 
 // Everything after the plan stands: from the first thing on disk to the process that is ready.
-Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, Undo& undo) {
+Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
+                            const isolation::HostFacts& host, Undo& undo) {
   const ContainerPlan& plan = planned.layers;
   const CreateOptions& options = wanted.options;
   const Record record = record_of(wanted, plan);
@@ -239,6 +240,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned, 
   input.hooks = hooks.empty() ? nullptr : &hooks;
   input.start_listener = start_socket ? start_socket.get() : -1;
   input.proc = proc.get();
+  input.ignored_signals = host.ignored_signals;
   input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
   input.dumpable_until_mapped = launch_options.expected.id_maps && ::geteuid() != 0;
 
@@ -319,10 +321,10 @@ Result<Container> make_container(NewContainer wanted) {
   TRY_ASSIGN(ContainerPlan plan, ContainerPlan::describe(request, host));
   TRY_ASSIGN(isolation::ParentMountsPlan parent_mounts,
              isolation::describe_parent_mounts(request, host));
-  for (const std::string& layer : wanted.removed_layers)
+  for (const std::string& layer : wanted.options.common.removed_layers)
     if (!plan.remove(layer))
       return fail(ErrorKind::kUsage, "no layer is named " + layer);
-  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, undo);
+  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, undo);
 }
 
 }  // namespace bulkhead::runtime

@@ -35,8 +35,6 @@ struct NewContainer {
   StartMode start_mode = StartMode::kWaitForStart;
   isolation::Defaults defaults;
   RootMaker* root_maker = nullptr;
-  // Layers to leave out by name, to show what each stops. Empty in every production binary.
-  std::vector<std::string> removed_layers;
 };
 
 struct Container {

@@ -172,7 +172,9 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   request.preserved_descriptors = preserved;
   request.new_session_keyring = false;
   TRY_ASSIGN(const isolation::HostFacts host, isolation::gather_host_facts());
-  TRY_ASSIGN(const ExecPlan plan, ExecPlan::describe(request, host));
+  TRY_ASSIGN(ExecPlan plan, ExecPlan::describe(request, host));
+  // A layer that only creation has is not missed here.
+  for (const std::string& layer : options.common.removed_layers) (void)plan.remove(layer);
   TRY_ASSIGN(launch::Program program, launch::Program::prepare(*spec.process));
   TRY_ASSIGN(const isolation::CgroupSet cgroups,
              isolation::CgroupSet::open(record.cgroup_directories));
@@ -195,6 +197,7 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   input.program = &program;
   input.uid = spec.process->user.uid;
   input.proc = proc.get();
+  input.ignored_signals = host.ignored_signals;
   input.joined = static_cast<std::uint64_t>(types);
   input.cgroup_files = files;
   launch::LaunchOptions launch_options;

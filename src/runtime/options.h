@@ -17,6 +17,9 @@ struct CommonOptions {
   // --rootless=true or false; nothing: judged by the host facts.
   std::optional<bool> rootless;
   bool debug = false;
+  // Layers that new containers do without, by name, to show what each of them stops. No flag of the
+  // installed binary leads here.
+  std::vector<std::string> removed_layers;
 };
 
 struct CreateOptions {

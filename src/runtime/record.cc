@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -363,10 +365,17 @@ Result<void> ContainerDirectory::remove() && {
 std::string now_rfc3339() {
   struct timespec now {};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  struct tm parts {};
-  ::gmtime_r(&now.tv_sec, &parts);
+  // Not gmtime_r(3): it reads the host's time zone from files, which UTC has no use for.
+  using namespace std::chrono;
+  const sys_seconds whole{seconds(now.tv_sec)};
+  const year_month_day date{floor<days>(whole)};
+  const hh_mm_ss time{whole - floor<days>(whole)};
   std::array<char, 64> text;
-  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  const auto size = static_cast<std::size_t>(std::snprintf(
+      text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
+      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+      static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+      static_cast<int>(time.seconds().count())));
   std::array<char, 10> fraction;
   for (std::size_t i = 9, rest = static_cast<std::size_t>(now.tv_nsec); i > 0; --i, rest /= 10)
     fraction[i] = static_cast<char>('0' + rest % 10);

@@ -45,6 +45,8 @@ struct Command {
   std::string_view description;  // of --help; what it does beyond the summary, and examples
   // The exit code.
   Result<int> (*run)(Invocation& invocation);
+  // It puts a process into a container: its own binary is protected first.
+  bool enters_container = false;
   int failure_code = 1;  // exec: 255, which no program of its own would give by accident
 };
 

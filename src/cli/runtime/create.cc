@@ -111,6 +111,7 @@ constexpr Command kCreateCommand{
         "  bulkhead-runtime create --bundle /srv/web --pid-file /run/web.pid web\n"
         "  bulkhead-runtime start web\n",
     .run = create,
+    .enters_container = true,
 };
 
 constexpr Command kRunCommand{
@@ -124,6 +125,7 @@ constexpr Command kRunCommand{
         "  bulkhead-runtime run --bundle /srv/web web\n"
         "  bulkhead-runtime run --bundle /srv/web --detach --pid-file /run/web.pid web\n",
     .run = run,
+    .enters_container = true,
 };
 
 }  // namespace bulkhead::cli

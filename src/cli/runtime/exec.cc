@@ -87,6 +87,7 @@ constexpr Command kExecCommand{
         "  bulkhead-runtime exec -t -e TERM=xterm web sh\n"
         "  bulkhead-runtime exec --process process.json --detach --pid-file /run/x.pid web\n",
     .run = exec,
+    .enters_container = true,
     .failure_code = 255,
 };
 
