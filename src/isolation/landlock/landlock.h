@@ -7,7 +7,8 @@
 //           attributes, other protocols than TCP), nor descriptors that were open before.
 // Kernel:   landlock_create_ruleset and friends, 5.13+ (ABI 1); the ABI is negotiated.
 // Order:    after no-new-privileges (or with CAP_SYS_ADMIN), and after everything that opens files
-//           or mounts: a process under Landlock cannot mount. Just before seccomp.
+//           or mounts: a process under Landlock cannot mount. Just before seccomp. apply ends with
+//           verify, because nothing of launch/ runs between the two.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct NoNewPrivileges;
 
 struct Landlock {
   static constexpr std::string_view kName = "landlock";
-  // The annotation whose value is the rule set; docs: policy.h.
+  // The annotation whose value is the rule set: policy.h describes it.
   static constexpr std::string_view kAnnotation = "org.bulkhead.landlock";
   static constexpr Card kCard{
       .stops = "use of files, TCP ports and (ABI 6) abstract sockets and signals beyond the listed",
@@ -44,6 +45,15 @@ struct Landlock {
     std::uint16_t port = 0;
     std::uint64_t access = 0;   // LANDLOCK_ACCESS_NET_*
   };
+  // How verify sees the domain, which no file of the kernel shows: by something that the rules deny.
+  enum class Probe {
+    kNone,        // the rules leave nothing that could be tried without a trace
+    kListRoot,    // open "/" to list it
+    kWriteNull,   // open /dev/null to write
+    kReadNull,    // open /dev/null to read
+    kBindTcp,     // bind a socket to `probe_port`
+    kConnectTcp,  // connect a socket to `probe_port` of the loopback address
+  };
   struct Plan {
     Standing standing = Standing::kNotApplicable;
     std::string reason;
@@ -52,13 +62,17 @@ struct Landlock {
     std::uint64_t scoped = 0;
     std::vector<PathRule> paths;
     std::vector<PortRule> ports;
-    std::vector<Fact> facts;
+    Probe probe = Probe::kNone;
+    std::uint16_t probe_port = 0;
+    int abi = 0;                        // of the kernel
+    std::vector<std::string> left_out;  // what the kernel is too old for, in mode best-effort
     bool enabled() const { return standing == Standing::kApplied; }
   };
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
+  // Tries what the rules deny (Probe). Leaves no trace: nothing is made, read or sent.
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 };
 

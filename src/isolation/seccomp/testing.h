@@ -109,12 +109,14 @@ inline std::vector<std::uint64_t> values_around(const Profile& profile, const Sy
   return values;
 }
 
-// Calls at and beside everything that the profile compares: every number of each ABI, and those that
-// are named with arguments on both sides of each comparison. `visit(call)`.
+// Calls at and beside everything that the profile compares: every number of each ABI (or each `step`th,
+// from `first` on), and those that are named, with arguments on both sides of each comparison.
+// `visit(call)`.
 template <class Visit>
-void visit_calls(const Profile& profile, Visit&& visit) {
+void visit_calls(const Profile& profile, Visit&& visit, int first = 0, int step = 1) {
   for (const Abi abi : kAbis)
-    for (int number = -2; number < number_limit(abi) + 2; ++number) visit(call_of(abi, number));
+    for (int number = first - 2; number < number_limit(abi) + 2; number += step)
+      visit(call_of(abi, number));
   std::vector<const SyscallRow*> calls;
   for (const Rule& rule : profile.rules)
     if (!rule.conditions.empty()) calls.insert(calls.end(), rule.calls.begin(), rule.calls.end());
