@@ -24,8 +24,17 @@ class ConsoleInTree : public ::testing::Test {
     spec_.process->console_size = oci::ConsoleSize{42, 137};
     spec_.process->user.uid = ContainerUid(1234);
   }
+  // As the parent does: a terminal without its master hangs up.
+  static void keep_master(TestChild& child) {
+    child.context.parent.send_descriptor = [](void* self, std::string_view, int fd) noexcept -> SysResult<void> {
+      if (::dup(fd) < 0) return sys_fail("dup");
+      ++static_cast<ParentStandIn*>(self)->descriptors_sent;
+      return {};
+    };
+  }
   SysResult<void> make_console(TestChild& child) {
     ::setsid();
+    keep_master(child);
     TRY(make_tree(request_of(spec_), host_, child));
     TRY(make<Devices>(request_of(spec_), host_, child));
     return make<Console>(request_of(spec_), host_, child);
@@ -100,6 +109,7 @@ TEST_F(ConsoleInTree, ExecTakesATerminalOfTheContainerItIsIn) {
     TRY(make_console(child));
     if (!step_inside(child)) return sys_fail("chroot");
     TestChild inside;
+    keep_master(inside);
     spec_.process->terminal = true;
     Request request = request_of(spec_);
     request.joining = true;
