@@ -60,6 +60,11 @@ class Candidate:
 Figures = collections.namedtuple("Figures", "wall cpu least peak rounds")
 
 
+class Runs(collections.defaultdict):
+    """The runs of each candidate, and what they said on standard error."""
+    said = ""
+
+
 def measure(candidates, rounds, mode):
     """The medians of each candidate; `mode` is the idle time in ms, or `parallel`."""
     with tempfile.NamedTemporaryFile("w", suffix=".plan") as plan:
@@ -68,9 +73,13 @@ def measure(candidates, rounds, mode):
             for kind, arguments in candidate.commands:
                 plan.write("\t".join([kind, *arguments]) + "\n")
         plan.flush()
-        output = bench_machine.command(BUILD / "bench" / "stopwatch", plan.name, rounds, mode)
-    runs = collections.defaultdict(list)
-    for line in output.splitlines():
+        timed = subprocess.run([BUILD / "bench" / "stopwatch", plan.name, str(rounds), str(mode)],
+                               capture_output=True, text=True, errors="replace", check=False)
+    if timed.returncode != 0:
+        raise Unavailable(f"stopwatch: {timed.stderr.strip()[-300:]}")
+    runs = Runs(list)
+    runs.said = " / ".join(timed.stderr.split("\n")).strip(" /")[-400:]
+    for line in timed.stdout.splitlines():
         name, _, wall, cpu, peak, status = line.split("\t")
         runs[name].append((int(wall) / 1e6, int(cpu) / 1e6, int(peak), int(status)))
     return runs
@@ -81,7 +90,7 @@ def figures(runs):
     for name, values in runs.items():
         failed = sum(status != 0 for *_, status in values)
         if failed:
-            raise Unavailable(f"{name}: {failed} of {len(values)} runs failed")
+            raise Unavailable(f"{name}: {failed} of {len(values)} runs failed: {runs.said}")
         wall, cpu, peak, _ = zip(*values)
         found[name] = Figures(statistics.median(wall), statistics.median(cpu), min(wall),
                               max(peak), len(values))
