@@ -1,6 +1,7 @@
 """Bundles, state roots and a look at what a runtime has left on the host. For all suites."""
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -89,7 +90,19 @@ class Workshop:
         self.state = self.directory / "state"
         self.rootfs = self.directory / "rootfs"
         self.rootfs.mkdir()
-        self.counter = 0
+        self.numbers = itertools.count(1)
+
+    def with_runtime(self, runtime):
+        """The same workshop for another runtime."""
+        other = Workshop.__new__(Workshop)
+        other.__dict__.update(self.__dict__, runtime=str(runtime))
+        return other
+
+    def own_root(self):
+        """A copy of the root file system, which a test may spoil."""
+        root = self.directory / f"root{next(self.numbers)}"
+        subprocess.run(["cp", "-a", str(self.rootfs), str(root)], check=True)
+        return root
 
     def __enter__(self):
         unpack_busybox(self.rootfs)
@@ -103,20 +116,16 @@ class Workshop:
 
     def bundle(self, config, own_root=False):
         """A directory with config.json; the root is shared unless the test writes to it."""
-        self.counter += 1
-        bundle = self.directory / f"bundle{self.counter}"
+        bundle = self.directory / f"bundle{next(self.numbers)}"
         bundle.mkdir()
-        root = bundle / "rootfs"
-        if own_root:
-            shutil.copytree(self.rootfs, root, symlinks=True)
-        else:
-            config = merge(json.loads(json.dumps(config)), {"root": {"path": str(self.rootfs)}})
+        if config.get("root", {}).get("path") == "rootfs":
+            root = self.own_root() if own_root else self.rootfs
+            config = merge(json.loads(json.dumps(config)), {"root": {"path": str(root)}})
         (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")
         return bundle
 
     def new_id(self):
-        self.counter += 1
-        return f"test-{os.getpid()}-{self.counter}"
+        return f"test-{os.getpid()}-{next(self.numbers)}"
 
     def command(self, *arguments):
         return [self.runtime, "--root", str(self.state), *map(str, arguments)]
