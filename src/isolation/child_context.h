@@ -25,7 +25,8 @@ struct ParentLink {
   // Blocks until the parent's detached mounts have arrived: the one of number `index`.
   SysResult<int> (*wait_for_mount)(void* self, std::size_t index) noexcept = nullptr;
   // Hands a descriptor ("console") to the parent, which owns a duplicate when the call returns.
-  SysResult<void> (*send_descriptor)(void* self, std::string_view purpose, int fd) noexcept = nullptr;
+  SysResult<void> (*send_descriptor)(void* self, std::string_view purpose,
+                                     int fd) noexcept = nullptr;
 };
 
 struct ChildContext {
@@ -45,9 +46,9 @@ struct ChildContext {
   int fresh_devpts = -1;
   // The terminal's slave side once the console layer has opened it, else -1.
   int console = -1;
-  // CLONE_NEW* bits of the namespaces that launch/ has joined already (exec, or a new user namespace
-  // beside joined ones, which can only be entered with the host's privileges): their layers have
-  // nothing left to enter, but still verify.
+  // CLONE_NEW* bits of the namespaces that launch/ has joined already (exec, or a new user
+  // namespace beside joined ones, which can only be entered with the host's privileges): their
+  // layers have nothing left to enter, but still verify.
   std::uint64_t joined = 0;
   // By oci::NamespaceType: the number of the namespace that a layer entered by a path, as its
   // descriptor said; 0 for the others. verify compares it with /proc/self/ns.

@@ -52,7 +52,7 @@ int last_capability() {
 }
 
 void read_version(HostFacts& facts) {
-  struct utsname name {};
+  struct utsname name{};
   if (::uname(&name) != 0) return;
   std::string_view release = name.release;  // "6.1.0-18-amd64"
   facts.kernel_major = parse_number<int>(next_field(release, '.')).value_or(0);

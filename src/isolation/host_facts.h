@@ -1,5 +1,5 @@
-// What the host's kernel and this process can do, read once before a plan is made, so that describe()
-// is a pure function. Tests fill it by hand.
+// What the host's kernel and this process can do, read once before a plan is made, so that
+// describe() is a pure function. Tests fill it by hand.
 #pragma once
 
 #include <array>
@@ -14,10 +14,12 @@ namespace bulkhead::isolation {
 
 // One mounted cgroup hierarchy.
 struct CgroupHierarchy {
-  std::vector<std::string> controllers;  // v1: {"cpu","cpuacct"} or {"name=systemd"}; v2: what cgroup.controllers of the root lists
+  std::vector<std::string> controllers;  // v1: {"cpu","cpuacct"} or {"name=systemd"}; v2: what
+                                         // cgroup.controllers of the root lists
   std::string mount_point;               // "/sys/fs/cgroup/cpu"
   std::string mount_root = "/";          // which group of the hierarchy is mounted there
-  std::string own_path;                  // this process's group in it ("/" or "/user.slice/..."), relative to the mount's root
+  std::string own_path;  // this process's group in it ("/" or "/user.slice/..."), relative to the
+                         // mount's root
   bool v2 = false;
 };
 
@@ -27,10 +29,10 @@ struct HostFacts {
   std::uint32_t egid = 0;
   std::uint64_t effective_capabilities = 0;  // bit n: capability number n
   std::uint64_t bounding_capabilities = 0;
-  bool in_initial_user_namespace = true;     // by the number that the kernel gives that namespace
-  bool setgroups_denied = false;             // /proc/self/setgroups of an outer user namespace
-  std::uint64_t ignored_signals = 0;         // bit n - 1: signal n
-  std::int32_t session_keyring = 0;          // serial number; 0: a kernel without keyrings
+  bool in_initial_user_namespace = true;  // by the number that the kernel gives that namespace
+  bool setgroups_denied = false;          // /proc/self/setgroups of an outer user namespace
+  std::uint64_t ignored_signals = 0;      // bit n - 1: signal n
+  std::int32_t session_keyring = 0;       // serial number; 0: a kernel without keyrings
   // The namespaces that this process is in, by their numbers in /proc/self/ns; 0: no such namespace
   // in this kernel. By oci::NamespaceType.
   std::array<std::uint64_t, oci::kNamespaceTypeCount> namespaces{};
@@ -38,11 +40,11 @@ struct HostFacts {
   // The kernel.
   int kernel_major = 0;
   int kernel_minor = 0;
-  int last_capability = 0;        // /proc/sys/kernel/cap_last_cap
-  int landlock_abi = 0;           // 0: not there
-  bool apparmor = false;          // enabled in this kernel
+  int last_capability = 0;  // /proc/sys/kernel/cap_last_cap
+  int landlock_abi = 0;     // 0: not there
+  bool apparmor = false;    // enabled in this kernel
   bool selinux = false;
-  bool time_namespace = false;    // /proc/self/ns/time is there
+  bool time_namespace = false;  // /proc/self/ns/time is there
   bool user_namespace = true;
   bool cgroup_namespace = true;
   std::vector<CgroupHierarchy> cgroups;

@@ -17,8 +17,8 @@ namespace bulkhead::isolation {
 namespace {
 
 struct Kind {
-  std::string_view name;     // of the runtime specification
-  const char* proc_link;     // beneath procfs
+  std::string_view name;  // of the runtime specification
+  const char* proc_link;  // beneath procfs
   std::uint64_t flag;
   const char* unshare_call;  // static texts for errors
   const char* setns_call;
@@ -62,15 +62,16 @@ Result<NamespacePlan> plan_namespace(oci::NamespaceType type, const Request& req
     const std::string where = "/linux/namespaces/" + std::to_string(index++);
     if (entry.type != type) continue;
     if (plan.wish != NamespaceWish::kShared)
-      return fail(ErrorKind::kInvalid, where + ": a second " + std::string(namespace_name(type)) +
-                                           " namespace",
+      return fail(ErrorKind::kInvalid,
+                  where + ": a second " + std::string(namespace_name(type)) + " namespace",
                   "list each type once");
     if (!entry.path.empty() && entry.path.front() != '/')
       return fail(ErrorKind::kInvalid, where + "/path: " + quoted(entry.path) + " is not absolute",
                   "give a path such as /proc/PID/ns/" +
                       std::string(kind_of(type).proc_link + std::strlen("self/ns/")));
     if (entry.path.find('\0') != std::string::npos)
-      return fail(ErrorKind::kInvalid, where + "/path: " + quoted(entry.path) + " holds a NUL byte");
+      return fail(ErrorKind::kInvalid,
+                  where + "/path: " + quoted(entry.path) + " holds a NUL byte");
     plan.wish = entry.path.empty() ? NamespaceWish::kNew : NamespaceWish::kPath;
     plan.path = entry.path;
   }
@@ -110,7 +111,7 @@ SysResult<void> enter_namespace(const NamespacePlan& plan, ChildContext& child) 
     // O_NONBLOCK: the path may be a FIFO by mistake.
     const auto file = open_at(AT_FDCWD, plan.path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (!file) return std::unexpected(file.error());
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file->get(), &status) != 0) return sys_fail("fstat", plan.path.c_str());
     if (::setns(file->get(), static_cast<int>(kind.flag)) != 0)
       return sys_fail(kind.setns_call, plan.path.c_str());
@@ -142,7 +143,8 @@ SysResult<void> verify_namespace(const NamespacePlan& plan, ChildContext& child)
   if (!own) return std::unexpected(own.error());
   if (plan.wish == NamespaceWish::kNew) {
     if (*own == plan.host)
-      return not_held("the process is still in the runtime's namespace", kind_of(plan.type).proc_link);
+      return not_held("the process is still in the runtime's namespace",
+                      kind_of(plan.type).proc_link);
     return {};
   }
   const std::uint64_t entered = child.entered[static_cast<std::size_t>(plan.type)];

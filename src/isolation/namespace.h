@@ -20,8 +20,8 @@ enum class NamespaceWish {
 struct NamespacePlan {
   NamespaceWish wish = NamespaceWish::kShared;
   oci::NamespaceType type{};
-  std::string path;         // kPath
-  std::uint64_t host = 0;   // the number of the runtime's own
+  std::string path;        // kPath
+  std::uint64_t host = 0;  // the number of the runtime's own
   bool own() const { return wish != NamespaceWish::kShared; }
   bool is_new() const { return wish == NamespaceWish::kNew; }
 };
@@ -31,8 +31,8 @@ std::string_view namespace_name(oci::NamespaceType type);
 // CLONE_NEWNET.
 std::uint64_t namespace_flag(oci::NamespaceType type) noexcept;
 
-// Of /linux/namespaces. A type that stands there twice, a relative path, or a kind of namespace that
-// this kernel lacks is an error.
+// Of /linux/namespaces. A type that stands there twice, a relative path, or a kind of namespace
+// that this kernel lacks is an error.
 Result<NamespacePlan> plan_namespace(oci::NamespaceType type, const Request& request,
                                      const HostFacts& host);
 // Whether the spec lists the type at all.

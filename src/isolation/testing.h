@@ -60,7 +60,8 @@ inline bool said_yes(pid_t child) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return false;
-  if (WIFSIGNALED(status)) std::fprintf(stderr, "test child: killed by signal %d\n", WTERMSIG(status));
+  if (WIFSIGNALED(status))
+    std::fprintf(stderr, "test child: killed by signal %d\n", WTERMSIG(status));
   return WIFEXITED(status) && WEXITSTATUS(status) == kChildSaidYes;
 }
 
@@ -97,7 +98,8 @@ bool in_child_as_root_of_user_namespace(Body&& body, int flags = 0) {
     char byte = 0;
     if (::unshare(CLONE_NEWUSER | flags) != 0) could_not_prepare("unshare(CLONE_NEWUSER)");
     if (::write(ready[1], &byte, 1) != 1) could_not_prepare("write");
-    if (::read(mapped[0], &byte, 1) != 1) could_not_prepare("the parent could not write the id maps");
+    if (::read(mapped[0], &byte, 1) != 1)
+      could_not_prepare("the parent could not write the id maps");
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) could_not_prepare("becoming root");
     ::_exit(answer_of(std::forward<Body>(body)()) ? kChildSaidYes : kChildSaidNo);
   }
@@ -131,7 +133,8 @@ inline void kernel_refuses_argument(long number, unsigned index, std::uint32_t v
 #error "kernel_refuses: add this architecture"
 #endif
   // Both architectures are little-endian: the low half of an argument comes first.
-  const auto argument = static_cast<std::uint32_t>(offsetof(struct seccomp_data, args) + 8U * index);
+  const auto argument =
+      static_cast<std::uint32_t>(offsetof(struct seccomp_data, args) + 8U * index);
   struct sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 0, 5),

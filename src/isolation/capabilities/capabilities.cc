@@ -114,15 +114,15 @@ Result<Capabilities::Plan> Capabilities::describe(const Request& request, const 
     CapabilityMasks& wanted = plan.wanted;
     wanted.bounding = planner.within(planner.read(wish.bounding, "bounding"), held_bounding,
                                      "bounding", kNotHeld);
-    wanted.permitted = planner.within(planner.read(wish.permitted, "permitted"), held, "permitted",
-                                      kNotHeld);
+    wanted.permitted =
+        planner.within(planner.read(wish.permitted, "permitted"), held, "permitted", kNotHeld);
     wanted.effective = planner.within(planner.read(wish.effective, "effective"), wanted.permitted,
                                       "effective", "it is not in the permitted set");
     wanted.inheritable = planner.within(planner.read(wish.inheritable, "inheritable"),
                                         held & held_bounding, "inheritable", kNotHeld);
-    wanted.ambient = planner.within(planner.read(wish.ambient, "ambient"),
-                                    wanted.permitted & wanted.inheritable, "ambient",
-                                    "it is not in both the permitted and the inheritable set");
+    wanted.ambient =
+        planner.within(planner.read(wish.ambient, "ambient"), wanted.permitted & wanted.inheritable,
+                       "ambient", "it is not in both the permitted and the inheritable set");
   }
   plan.dropped = held_bounding & ~plan.wanted.bounding;
   const bool filters = request.spec.linux_.seccomp ||
@@ -132,8 +132,8 @@ Result<Capabilities::Plan> Capabilities::describe(const Request& request, const 
 }
 
 CapabilityMasks Capabilities::after_exec(const Plan& plan) {
-  // capabilities(7), "Transformation of capabilities during execve", for a file without any: root is
-  // treated as if the file had them all.
+  // capabilities(7), "Transformation of capabilities during execve", for a file without any: root
+  // is treated as if the file had them all.
   CapabilityMasks after = plan.wanted;
   if (plan.root) {
     after.permitted = plan.wanted.inheritable | plan.wanted.bounding;
@@ -156,7 +156,8 @@ Explanation Capabilities::explain(const Plan& plan) {
       {"inheritable", words(plan.wanted.inheritable), ""},
       {"ambient", words(plan.wanted.ambient), ""},
       {"the program holds", words(after.effective),
-       plan.root ? "execve gives root the bounding set" : "execve leaves other users the ambient set"},
+       plan.root ? "execve gives root the bounding set"
+                 : "execve leaves other users the ambient set"},
   };
   for (const std::string& warning : plan.warnings)
     explanation.facts.push_back({"warning", warning, ""});
@@ -168,7 +169,8 @@ SysResult<void> Capabilities::apply(const Plan& plan, ChildContext&) noexcept {
   // The change of user id has cleared the effective set. Inheritable bits are raised while the
   // bounding set still allows it.
   const CapabilityMasks& wanted = plan.wanted;
-  if (now.effective != now.permitted || (now.inheritable & wanted.inheritable) != wanted.inheritable) {
+  if (now.effective != now.permitted ||
+      (now.inheritable & wanted.inheritable) != wanted.inheritable) {
     now.effective = now.permitted;
     now.inheritable |= wanted.inheritable;
     TRY(set_masks(now));

@@ -4,7 +4,8 @@
 //           sockets, …); the bounding set also for whatever the container executes later.
 // Does not: judge what a capability that is held is used for, nor what root can do by owning files.
 // Kernel:   capset(2), Linux 2.2; bounding set 2.6.25; ambient set 4.3.
-// Order:    after the identity, whose change of user id would clear the sets (it keeps the permitted
+// Order:    after the identity, whose change of user id would clear the sets (it keeps the
+// permitted
 //           set by PR_SET_KEEPCAPS); before Landlock and seccomp. Within: the bounding set first,
 //           because dropping from it needs CAP_SETPCAP; ambient last, because it needs the others.
 //           Without no-new-privileges the kernel asks for CAP_SYS_ADMIN to install Landlock and
@@ -50,8 +51,8 @@ struct Capabilities {
     std::uint64_t until_exec = 0;
     int last = 0;       // the kernel's last capability
     bool root = false;  // the program starts as user 0 of its user namespace
-    // Names that cannot be mapped, and capabilities that cannot be granted: left out, as the runtime
-    // specification says. The caller logs them.
+    // Names that cannot be mapped, and capabilities that cannot be granted: left out, as the
+    // runtime specification says. The caller logs them.
     std::vector<std::string> warnings;
   };
 

@@ -90,7 +90,7 @@ TEST(Capabilities, FailClosedWhenTheKernelRefuses) {
     testing::kernel_refuses(SYS_capset, EPERM);
     return !Capabilities::apply(plan, child);
   }));
-  for (const std::uint32_t option : {PR_CAPBSET_DROP, PR_CAP_AMBIENT})
+  for (const std::uint32_t option : {std::uint32_t{PR_CAPBSET_DROP}, std::uint32_t{PR_CAP_AMBIENT}})
     EXPECT_TRUE(in_child([&] {
       TestChild child;
       testing::kernel_refuses_argument(SYS_prctl, 0, option, EPERM);
@@ -101,7 +101,8 @@ TEST(Capabilities, FailClosedWhenTheKernelRefuses) {
 TEST(Capabilities, ThatCannotBeMappedOrGrantedAreWarnedAbout) {
   HostFacts host;
   host.last_capability = 40;
-  host.effective_capabilities = host.bounding_capabilities = all_capabilities(40) & ~std::uint64_t{1};
+  host.effective_capabilities = host.bounding_capabilities =
+      all_capabilities(40) & ~std::uint64_t{1};
   const auto spec = with({{"CAP_CHOWN", "CAP_KILL", "KILL", "CAP_PERPETUAL_MOTION"},
                           {"CAP_KILL", "CAP_SETUID"},
                           {},
@@ -156,7 +157,8 @@ struct Case {
 std::string sets_after_exec(const Case& wanted, CapabilityMasks& expected) {
   oci::Spec spec = with(wanted.sets, wanted.uid);
   spec.process->no_new_privileges = wanted.privileges == Privileges::kNoNew;
-  if (wanted.filter == Filter::kSeccomp) spec.linux_.seccomp.emplace().default_action = "SCMP_ACT_ALLOW";
+  if (wanted.filter == Filter::kSeccomp)
+    spec.linux_.seccomp.emplace().default_action = "SCMP_ACT_ALLOW";
   const Request request{.spec = spec};
   const HostFacts host = *gather_host_facts();
   const auto identity = *Identity::describe(request, host);
@@ -210,10 +212,10 @@ TEST(Capabilities, AreExactlyAsAskedForAfterExecve) {
   SKIP_UNLESS_ROOT();
   const Names admin{"CAP_SYS_ADMIN", "CAP_KILL"};
   const std::vector<oci::CapabilitySets> all{
-      {kTwo, kTwo, {}, kTwo, {}},            // Docker's way
-      {kTwo, kTwo, kTwo, kTwo, kTwo},        // Podman's, for other users than root
+      {kTwo, kTwo, {}, kTwo, {}},      // Docker's way
+      {kTwo, kTwo, kTwo, kTwo, kTwo},  // Podman's, for other users than root
       {kTwo, {}, {"CAP_KILL"}, kTwo, {"CAP_KILL"}},
-      {{}, {}, {}, {}, {}},                  // --cap-drop=ALL
+      {{}, {}, {}, {}, {}},  // --cap-drop=ALL
       {admin, admin, {}, admin, {}},
   };
   for (const std::uint32_t uid : {0U, 1000U})

@@ -1,5 +1,5 @@
-// What a container of `bulkhead` may do by default: Docker's list without five that hostile programs
-// use and ordinary ones do without.
+// What a container of `bulkhead` may do by default: Docker's list without five that hostile
+// programs use and ordinary ones do without.
 #pragma once
 
 #include <array>
@@ -22,7 +22,8 @@ inline constexpr std::array kDefaultCapabilities{
 };
 
 // Left out of Docker's list, with the reason.
-//   CAP_NET_RAW       forging packets on a shared network (ARP and DNS spoofing); ping works without
+//   CAP_NET_RAW       forging packets on a shared network (ARP and DNS spoofing); ping works
+//   without
 //                     it where net.ipv4.ping_group_range allows it
 //   CAP_MKNOD         device nodes: reachable devices are given, not made
 //   CAP_SYS_CHROOT    chroot escapes, and a building block of many attacks on path resolution

@@ -25,7 +25,8 @@ class KeptNumbers {
     if (fd < 0) return {};
     // launch/ keeps its own out of the way of those that the program is to find.
     if (static_cast<unsigned>(fd) < first_free)
-      return sys_fail_with(EBADF, "close_range (a descriptor of the launch lies among the preserved)");
+      return sys_fail_with(EBADF,
+                           "close_range (a descriptor of the launch lies among the preserved)");
     if (count_ == numbers_.size()) return sys_fail_with(E2BIG, "close_range");
     numbers_[count_++] = static_cast<unsigned>(fd);
     return {};
@@ -59,8 +60,7 @@ SysResult<void> close_between(unsigned first, unsigned last) noexcept {
 SysResult<void> hand_over(unsigned fd) noexcept {
   const int number = static_cast<int>(fd);
   const int flags = ::fcntl(number, F_GETFD);
-  if (flags < 0)
-    return sys_fail("fcntl (fewer descriptors are open than --preserve-fds says)");
+  if (flags < 0) return sys_fail("fcntl (fewer descriptors are open than --preserve-fds says)");
   if ((flags & FD_CLOEXEC) != 0 && ::fcntl(number, F_SETFD, flags & ~FD_CLOEXEC) != 0)
     return sys_fail("fcntl(F_SETFD)");
   return {};
@@ -104,8 +104,9 @@ SysResult<void> for_each_open(int listing, Judge&& judge) noexcept {
 Result<Descriptors::Plan> Descriptors::describe(const Request& request, const HostFacts&) {
   constexpr unsigned kMost = 1U << 20;
   if (request.preserved_descriptors > kMost)
-    return fail(ErrorKind::kUsage, "--preserve-fds: " + std::to_string(request.preserved_descriptors) +
-                                       " is more than a process can have open");
+    return fail(ErrorKind::kUsage,
+                "--preserve-fds: " + std::to_string(request.preserved_descriptors) +
+                    " is more than a process can have open");
   return Plan{request.preserved_descriptors};
 }
 

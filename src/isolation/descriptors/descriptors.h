@@ -5,7 +5,8 @@
 //           /proc/self/fd/7/… in process.args[0].
 // Does not: judge the descriptors that are kept: 0 to 2, and --preserve-fds.
 // Kernel:   close_range(2), Linux 5.9.
-// Order:    after every layer that opens something; before the start signal, so that a container that
+// Order:    after every layer that opens something; before the start signal, so that a container
+// that
 //           waits holds nothing but the handshake's own descriptors, which close at execve.
 #pragma once
 
@@ -28,8 +29,8 @@ struct Descriptors {
       .kernel = "close_range(2), Linux 5.9",
       .order = "after every layer that opens something; before the start signal",
   };
-  using After = LayerList<RootSwitch, Sysctls, WorkingDirectory, Identity, Capabilities,
-                          NoNewPrivileges>;
+  using After =
+      LayerList<RootSwitch, Sysctls, WorkingDirectory, Identity, Capabilities, NoNewPrivileges>;
 
   struct Plan {
     unsigned preserved = 0;  // 3 to 3 + preserved - 1 go to the program

@@ -42,7 +42,7 @@ SysResult<Fd> clone_read_only() noexcept {
   attributes.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   TRY_ASSIGN(Fd clone, clone_tree_with(AT_FDCWD, kOwnFile, Recursion::kThisMount, attributes));
   // The second start decides by this very flag: without it we would go round in circles.
-  struct statfs status {};
+  struct statfs status{};
   if (::fstatfs(clone.get(), &status) != 0) return sys_fail("fstatfs", kOwnFile);
   if (!is_read_only(status)) return sys_fail_with(EROFS, "mount_setattr", kOwnFile);
   return clone;
@@ -59,7 +59,7 @@ SysResult<Fd> memory_file() noexcept {
 // Where mounts may not be cloned: a copy in memory that nobody can change.
 SysResult<Fd> copy_sealed() noexcept {
   TRY_ASSIGN(const Fd source, open_at(AT_FDCWD, kOwnFile, O_RDONLY));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(source.get(), &status) != 0) return sys_fail("fstat", kOwnFile);
   TRY_ASSIGN(Fd copy, memory_file());
   for (off_t left = status.st_size; left > 0;) {
@@ -83,7 +83,7 @@ SysError execute(int file, char* const* arguments, char* const* environment) noe
 }  // namespace
 
 Result<OwnBinary> own_binary() {
-  struct statfs file_system {};
+  struct statfs file_system{};
   if (::statfs(kOwnFile, &file_system) != 0)
     return std::unexpected(Error(SysError{"statfs", errno, kOwnFile}));
   if (is_read_only(file_system)) return OwnBinary::kReadOnly;
@@ -91,9 +91,9 @@ Result<OwnBinary> own_binary() {
     const auto file = open_at(AT_FDCWD, kOwnFile, O_RDONLY);
     if (file && is_sealed(file->get())) return OwnBinary::kReadOnly;
   }
-  // Only the owner, root, and whom the mode lets write can change it. Inside a user namespace root is
-  // no different from others for a file whose owner is not mapped.
-  struct stat status {};
+  // Only the owner, root, and whom the mode lets write can change it. Inside a user namespace root
+  // is no different from others for a file whose owner is not mapped.
+  struct stat status{};
   if (::stat(kOwnFile, &status) != 0)
     return std::unexpected(Error(SysError{"stat", errno, kOwnFile}));
   const bool owner = status.st_uid == ::geteuid();

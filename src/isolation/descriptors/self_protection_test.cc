@@ -98,14 +98,15 @@ TEST(SecondStart, DISABLED_IsProtected) {
   ASSERT_GE(binary, 0);
   EXPECT_EQ(error_of_writing(binary), ETXTBSY);
   // What stays when it does not run any more: the mount is read-only, and nobody can change that.
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::fstat(binary, &status), 0);
   EXPECT_NE(::fchmod(binary, status.st_mode), 0);
   EXPECT_EQ(errno, EROFS);
   struct {
     std::uint64_t set, clear, propagation, user_namespace;
   } writable{0, 1 /* MOUNT_ATTR_RDONLY */, 0, 0};
-  EXPECT_NE(::syscall(442 /* mount_setattr */, binary, "", AT_EMPTY_PATH, &writable, sizeof writable), 0);
+  EXPECT_NE(
+      ::syscall(442 /* mount_setattr */, binary, "", AT_EMPTY_PATH, &writable, sizeof writable), 0);
   EXPECT_NE(::mount(nullptr, "/proc/self/exe", nullptr, MS_REMOUNT | MS_BIND, nullptr), 0);
 }
 

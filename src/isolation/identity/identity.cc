@@ -21,7 +21,8 @@ constexpr std::size_t kMostGroups = 65536;   // NGROUPS_MAX
 Result<void> check_mapped(const std::vector<oci::IdMapping>& map, std::uint32_t id,
                           const std::string& where, std::string_view list) {
   if (id == kNoId)
-    return fail(ErrorKind::kInvalid, where + ": 4294967295 is no id: the kernel takes it for \"none\"");
+    return fail(ErrorKind::kInvalid,
+                where + ": 4294967295 is no id: the kernel takes it for \"none\"");
   if (map.empty() || maps(map, id)) return {};
   return fail(ErrorKind::kInvalid,
               where + ": " + std::to_string(id) + " is not in the container's user namespace",
@@ -88,13 +89,15 @@ SysResult<void> Identity::apply(const Plan& plan, ChildContext&) noexcept {
     return sys_fail("setgroups");
   // Raw calls: the C library's would signal the other threads, of which there are none.
   if (::syscall(SYS_setresgid, plan.gid, plan.gid, plan.gid) != 0)
-    return sys_fail(errno == EINVAL ? "setresgid (is it mapped in the user namespace?)" : "setresgid",
-                    plan.gid_text.c_str());
+    return sys_fail(
+        errno == EINVAL ? "setresgid (is it mapped in the user namespace?)" : "setresgid",
+        plan.gid_text.c_str());
   if (plan.uid != 0 && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
     return sys_fail("prctl(PR_SET_KEEPCAPS)");
   if (::syscall(SYS_setresuid, plan.uid, plan.uid, plan.uid) != 0)
-    return sys_fail(errno == EINVAL ? "setresuid (is it mapped in the user namespace?)" : "setresuid",
-                    plan.uid_text.c_str());
+    return sys_fail(
+        errno == EINVAL ? "setresuid (is it mapped in the user namespace?)" : "setresuid",
+        plan.uid_text.c_str());
   return {};
 }
 

@@ -5,9 +5,10 @@
 // Does not: take root's capabilities from user 0; and user 0 is the host's root unless a user
 //           namespace maps it elsewhere.
 // Kernel:   setresuid(2), setresgid(2), setgroups(2), Linux 2.1.44; PR_SET_KEEPCAPS, 2.2.18.
-// Order:    after everything that needs root's ids; before the capabilities, which it keeps permitted
-//           over the change (PR_SET_KEEPCAPS, cleared by execve). Groups before the user: afterwards
-//           CAP_SETGID is not effective any more.
+// Order:    after everything that needs root's ids; before the capabilities, which it keeps
+// permitted
+//           over the change (PR_SET_KEEPCAPS, cleared by execve). Groups before the user:
+//           afterwards CAP_SETGID is not effective any more.
 #pragma once
 
 #include <sys/types.h>
@@ -30,7 +31,8 @@ struct Identity {
   static constexpr std::string_view kName = "identity";
   static constexpr Card kCard{
       .stops = "acting with the ids and groups of whoever started the runtime",
-      .does_not_stop = "user 0's capabilities; and without a user namespace user 0 is the host's root",
+      .does_not_stop =
+          "user 0's capabilities; and without a user namespace user 0 is the host's root",
       .kernel = "setresuid(2), setresgid(2), setgroups(2), Linux 2.1.44",
       .order = "after all that needs root's ids; before the capabilities, kept by PR_SET_KEEPCAPS",
   };

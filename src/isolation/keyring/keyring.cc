@@ -24,7 +24,8 @@ Explanation SessionKeyring::explain(const Plan& plan) {
     explanation.standing = Standing::kNotApplicable;
     explanation.reason = "the kernel, or a filter around this process, offers no keyrings";
   } else {
-    explanation.facts.push_back({"keyring", "new and empty", "without a name, so that none is shared"});
+    explanation.facts.push_back(
+        {"keyring", "new and empty", "without a name, so that none is shared"});
   }
   return explanation;
 }

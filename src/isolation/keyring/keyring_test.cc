@@ -34,8 +34,8 @@ TEST(SessionKeyring, HidesTheCallersKeys) {
     TestChild child;
     // A caller with a key in its own session keyring.
     ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-    const long key = ::syscall(SYS_add_key, "user", "bulkhead:test", "secret", 6,
-                               KEY_SPEC_SESSION_KEYRING);
+    const long key =
+        ::syscall(SYS_add_key, "user", "bulkhead:test", "secret", 6, KEY_SPEC_SESSION_KEYRING);
     if (key < 0) testing::could_not_prepare("add_key");
     const auto plan = new_keyring();
     const auto search = [] {

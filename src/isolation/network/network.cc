@@ -20,7 +20,7 @@ SysResult<Fd> any_socket() noexcept {
 }
 
 struct ifreq loopback() noexcept {
-  struct ifreq request {};
+  struct ifreq request{};
   std::memcpy(request.ifr_name, "lo", 3);
   return request;
 }
@@ -30,16 +30,17 @@ struct ifreq loopback() noexcept {
 Result<NetworkNamespace::Plan> NetworkNamespace::describe(const Request& request,
                                                           const HostFacts& host) {
   if (!request.spec.linux_.net_devices.empty())
-    return fail(ErrorKind::kUnsupported,
-                "/linux/netDevices/" + request.spec.linux_.net_devices.begin()->first +
-                    ": moving network devices is not supported",
-                "move the device into the namespace beforehand, and give the namespace by its path");
+    return fail(
+        ErrorKind::kUnsupported,
+        "/linux/netDevices/" + request.spec.linux_.net_devices.begin()->first +
+            ": moving network devices is not supported",
+        "move the device into the namespace beforehand, and give the namespace by its path");
   return plan_namespace(oci::NamespaceType::kNetwork, request, host);
 }
 
 Explanation NetworkNamespace::explain(const Plan& plan) {
-  Explanation explanation =
-      explain_namespace(plan, "the container uses the host's interfaces, ports and abstract sockets");
+  Explanation explanation = explain_namespace(
+      plan, "the container uses the host's interfaces, ports and abstract sockets");
   if (plan.wish == NamespaceWish::kNew)
     explanation.facts.push_back({"loopback", "up", "the only interface of a new namespace"});
   return explanation;

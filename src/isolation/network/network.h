@@ -5,7 +5,8 @@
 // Does not: stop Unix sockets that are files (a bind mount shows them), nor limit traffic once the
 //           network is connected to something.
 // Kernel:   CLONE_NEWNET, Linux 2.6.29; setns 3.0.
-// Order:    after the user namespace, which is to own it; before the mounts (sysfs shows the network
+// Order:    after the user namespace, which is to own it; before the mounts (sysfs shows the
+// network
 //           namespace of the process that mounts it) and before the sysctls.
 #pragma once
 
@@ -21,7 +22,8 @@ struct NetworkNamespace {
       .stops = "the host's interfaces, loopback services, abstract sockets, routes and firewall",
       .does_not_stop = "Unix sockets that are files; traffic over interfaces put into it",
       .kernel = "unshare(CLONE_NEWNET), Linux 2.6.29; setns",
-      .order = "after the user namespace, which owns it; before sysfs is mounted and before sysctls",
+      .order =
+          "after the user namespace, which owns it; before sysfs is mounted and before sysctls",
   };
   using After = LayerList<UserNamespace>;
   using Plan = NamespacePlan;

@@ -28,7 +28,7 @@ NetworkNamespace::Plan new_namespace() {
 // Whether a datagram can be sent to 127.0.0.1: not while the loopback interface is down.
 bool loopback_works() {
   const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  struct sockaddr_in address {};
+  struct sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(9);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

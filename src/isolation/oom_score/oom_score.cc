@@ -29,13 +29,11 @@ Result<OomScore::Plan> OomScore::describe(const Request& request, const HostFact
   if (!request.spec.process || !request.spec.process->oom_score_adj) return plan;
   plan.adjustment = *request.spec.process->oom_score_adj;
   if (plan.adjustment < -1000 || plan.adjustment > 1000)
-    return fail(ErrorKind::kInvalid,
-                "/process/oomScoreAdj: " + std::to_string(plan.adjustment) +
-                    " is not between -1000 and 1000");
+    return fail(ErrorKind::kInvalid, "/process/oomScoreAdj: " + std::to_string(plan.adjustment) +
+                                         " is not between -1000 and 1000");
   plan.enabled = true;
   plan.text = std::to_string(plan.adjustment);
-  plan.written_by_parent =
-      lists_namespace(request, oci::NamespaceType::kUser) && host.privileged();
+  plan.written_by_parent = lists_namespace(request, oci::NamespaceType::kUser) && host.privileged();
   return plan;
 }
 

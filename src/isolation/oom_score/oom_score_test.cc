@@ -42,8 +42,8 @@ TEST(OomScore, FailsClosedWhenTheKernelRefuses) {
     TestChild child;
     testing::kernel_refuses(SYS_write, EACCES);
     const auto applied = OomScore::apply(plan, child);
-    return !applied &&
-           std::string_view(applied.error().call).find("CAP_SYS_RESOURCE") != std::string_view::npos;
+    return !applied && std::string_view(applied.error().call).find("CAP_SYS_RESOURCE") !=
+                           std::string_view::npos;
   }));
 }
 

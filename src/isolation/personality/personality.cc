@@ -13,7 +13,8 @@ constexpr unsigned long kSignificant = 0xFFFFFFFF;
 
 }  // namespace
 
-Result<PersonalityLayer::Plan> PersonalityLayer::describe(const Request& request, const HostFacts&) {
+Result<PersonalityLayer::Plan> PersonalityLayer::describe(const Request& request,
+                                                          const HostFacts&) {
   Plan plan;
   const auto& wish = request.spec.linux_.personality;
   if (!wish) return plan;

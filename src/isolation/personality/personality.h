@@ -1,6 +1,7 @@
 // personality: which execution domain uname(2) and a few other calls pretend.
 //
-// Stops:    nothing; it lets 32-bit programs see a 32-bit machine. It stands here because a container
+// Stops:    nothing; it lets 32-bit programs see a 32-bit machine. It stands here because a
+// container
 //           must not inherit flags such as ADDR_NO_RANDOMIZE from whoever started the runtime: they
 //           are cleared where a domain is asked for.
 // Does not: choose which system calls there are; that is seccomp.

@@ -1,6 +1,7 @@
 // pid namespace: which processes the container can see, signal and trace.
 //
-// Stops:    naming any process outside: no signal, no ptrace, no /proc/PID of the host or of another
+// Stops:    naming any process outside: no signal, no ptrace, no /proc/PID of the host or of
+// another
 //           container; when its first process dies, the kernel kills all the others.
 // Does not: hide the container's processes from the host, limit their number (that is the pids
 //           cgroup), or protect them from each other.

@@ -41,13 +41,13 @@ SysResult<void> set_limit(HostPid process, const Rlimits::Limit& limit,
                           const struct rlimit64& value) noexcept {
   const auto resource = static_cast<__rlimit_resource>(limit.resource);
   if (::prlimit64(process.value(), resource, &value, nullptr) == 0) return {};
-  return sys_fail(errno == EPERM ? "prlimit (raising a hard limit needs CAP_SYS_RESOURCE)"
-                                 : "prlimit",
-                  limit.name);
+  return sys_fail(
+      errno == EPERM ? "prlimit (raising a hard limit needs CAP_SYS_RESOURCE)" : "prlimit",
+      limit.name);
 }
 
 SysResult<struct rlimit64> get_limit(HostPid process, const Rlimits::Limit& limit) noexcept {
-  struct rlimit64 value {};
+  struct rlimit64 value{};
   const auto resource = static_cast<__rlimit_resource>(limit.resource);
   if (::prlimit64(process.value(), resource, nullptr, &value) != 0)
     return sys_fail("prlimit", limit.name);
@@ -94,7 +94,8 @@ Explanation Rlimits::explain(const Plan& plan) {
   for (const Limit& limit : plan.limits)
     explanation.facts.push_back(
         {limit.name,
-         "soft " + in_words(limit.value.rlim_cur) + ", hard " + in_words(limit.value.rlim_max), ""});
+         "soft " + in_words(limit.value.rlim_cur) + ", hard " + in_words(limit.value.rlim_max),
+         ""});
   return explanation;
 }
 

@@ -31,9 +31,9 @@ struct Rlimits {
   using After = LayerList<UserNamespace, RootSwitch>;
 
   struct Limit {
-    int resource = 0;        // RLIMIT_*
-    const char* name = "";   // static
-    struct rlimit64 value {};
+    int resource = 0;       // RLIMIT_*
+    const char* name = "";  // static
+    struct rlimit64 value{};
   };
   struct Plan {
     std::vector<Limit> limits;

@@ -22,7 +22,7 @@ Result<Rlimits::Plan> describe(const oci::Spec& spec) {
 }
 
 std::uint64_t hard_limit(__rlimit_resource resource) {
-  struct rlimit64 value {};
+  struct rlimit64 value{};
   ::prlimit64(0, resource, nullptr, &value);
   return value.rlim_max;
 }
@@ -64,11 +64,12 @@ TEST(Rlimits, SayThatRaisingAHardLimitNeedsACapability) {
   const auto plan = *describe(with({{"RLIMIT_CORE", 100, 100}}));
   EXPECT_TRUE(testing::in_child_as_root_of_user_namespace([&] {
     TestChild child;
-    const struct rlimit64 none {0, 0};
+    const struct rlimit64 none{0, 0};
     ::prlimit64(0, RLIMIT_CORE, &none, nullptr);
     const auto applied = Rlimits::apply(plan, child);
     return !applied && applied.error().error == EPERM &&
-           std::string_view(applied.error().call).find("CAP_SYS_RESOURCE") != std::string_view::npos;
+           std::string_view(applied.error().call).find("CAP_SYS_RESOURCE") !=
+               std::string_view::npos;
   }));
 }
 

@@ -72,7 +72,8 @@ Result<Scheduling::Policy> plan_policy(const oci::Scheduler& wish) {
   Scheduling::Policy policy;
   const auto number = value_of(kPolicies, wish.policy);
   if (!number)
-    return fail(ErrorKind::kInvalid, where + "/policy: this kernel has no policy " + quoted(wish.policy),
+    return fail(ErrorKind::kInvalid,
+                where + "/policy: this kernel has no policy " + quoted(wish.policy),
                 "policies are SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE and "
                 "SCHED_DEADLINE");
   policy.policy = *number;
@@ -93,13 +94,14 @@ Result<Scheduling::Policy> plan_policy(const oci::Scheduler& wish) {
     return fail(ErrorKind::kInvalid, where + "/priority: " + wish.policy + " takes no priority",
                 "leave it out, or use SCHED_FIFO or SCHED_RR");
   if (is_real_time(policy.policy) && (wish.priority.value_or(0) < 1 || *wish.priority > 99))
-    return fail(ErrorKind::kInvalid, where + "/priority: " + wish.policy +
-                                         " needs a priority between 1 and 99");
+    return fail(ErrorKind::kInvalid,
+                where + "/priority: " + wish.policy + " needs a priority between 1 and 99");
   const bool timed = wish.runtime.value_or(0) != 0 || wish.deadline.value_or(0) != 0 ||
                      wish.period.value_or(0) != 0;
   if (timed && policy.policy != SCHED_DEADLINE)
-    return fail(ErrorKind::kInvalid,
-                where + ": runtime, deadline and period belong to SCHED_DEADLINE, not to " + wish.policy);
+    return fail(
+        ErrorKind::kInvalid,
+        where + ": runtime, deadline and period belong to SCHED_DEADLINE, not to " + wish.policy);
   policy.nice = wish.nice.value_or(0);
   policy.priority = static_cast<std::uint32_t>(wish.priority.value_or(0));
   policy.runtime = wish.runtime.value_or(0);
@@ -111,7 +113,8 @@ Result<Scheduling::Policy> plan_policy(const oci::Scheduler& wish) {
 Result<int> plan_io_priority(const oci::IoPriority& wish) {
   const auto number = value_of(kIoClasses, wish.class_name);
   if (!number)
-    return fail(ErrorKind::kInvalid, "/process/ioPriority/class: no class " + quoted(wish.class_name),
+    return fail(ErrorKind::kInvalid,
+                "/process/ioPriority/class: no class " + quoted(wish.class_name),
                 "classes are IOPRIO_CLASS_RT, IOPRIO_CLASS_BE and IOPRIO_CLASS_IDLE");
   if (wish.priority < 0 || wish.priority > 7)
     return fail(ErrorKind::kInvalid, "/process/ioPriority/priority: " +
@@ -133,7 +136,8 @@ Result<void> plan_affinity(const Request& request, Scheduling::Plan& plan) {
   constexpr std::string_view kWhere = "/process/execCPUAffinity";
   if (initial) {
     TRY_ASSIGN(plan.initial_cpus, plan_cpus(*wish->initial, std::string(kWhere) + "/initial"));
-    plan.facts.push_back({"initial CPUs", *wish->initial, "before the container's cgroup is entered"});
+    plan.facts.push_back(
+        {"initial CPUs", *wish->initial, "before the container's cgroup is entered"});
   }
   if (final) {
     TRY_ASSIGN(plan.final_cpus, plan_cpus(*wish->final, std::string(kWhere) + "/final"));
@@ -146,7 +150,7 @@ Result<void> plan_affinity(const Request& request, Scheduling::Plan& plan) {
 }
 
 SysResult<void> set_policy(pid_t process, const Scheduling::Policy& wish) noexcept {
-  SchedulingAttributes attributes {};
+  SchedulingAttributes attributes{};
   attributes.size = sizeof attributes;
   attributes.sched_policy = wish.policy;
   attributes.sched_flags = wish.flags;
@@ -156,9 +160,10 @@ SysResult<void> set_policy(pid_t process, const Scheduling::Policy& wish) noexce
   attributes.sched_deadline = wish.deadline;
   attributes.sched_period = wish.period;
   if (::syscall(SYS_sched_setattr, process, &attributes, 0U) == 0) return {};
-  return sys_fail(errno == EPERM ? "sched_setattr (real-time policies and negative nice values need "
-                                   "CAP_SYS_NICE and a CPU cgroup with real-time budget)"
-                                 : "sched_setattr");
+  return sys_fail(errno == EPERM
+                      ? "sched_setattr (real-time policies and negative nice values need "
+                        "CAP_SYS_NICE and a CPU cgroup with real-time budget)"
+                      : "sched_setattr");
 }
 
 SysResult<void> set_both(pid_t process, const Scheduling::Plan& plan) noexcept {
@@ -170,7 +175,7 @@ SysResult<void> set_both(pid_t process, const Scheduling::Plan& plan) noexcept {
 }
 
 SysResult<void> verify_policy(const Scheduling::Policy& wish) noexcept {
-  SchedulingAttributes now {};
+  SchedulingAttributes now{};
   if (::syscall(SYS_sched_getattr, kThisProcess, &now, static_cast<unsigned>(sizeof now), 0U) != 0)
     return sys_fail("sched_getattr");
   if (now.sched_policy != wish.policy) return not_held("the scheduling policy is another");
@@ -225,8 +230,10 @@ Result<Scheduling::Plan> Scheduling::describe(const Request& request, const Host
   if (process.io_priority) {
     TRY_ASSIGN(plan.io_priority, plan_io_priority(*process.io_priority));
     plan.sets_io_priority = true;
-    plan.facts.push_back({"io priority", process.io_priority->class_name + " " +
-                                             std::to_string(process.io_priority->priority), ""});
+    plan.facts.push_back(
+        {"io priority",
+         process.io_priority->class_name + " " + std::to_string(process.io_priority->priority),
+         ""});
   }
   TRY(plan_affinity(request, plan));
   const bool needs_privilege =
@@ -242,7 +249,8 @@ Explanation Scheduling::explain(const Plan& plan) {
   explanation.facts = plan.facts;
   if (plan.affinity_without_exec) {
     explanation.standing = Standing::kNotApplicable;
-    explanation.reason = "execCPUAffinity concerns processes that exec adds, not a container's first";
+    explanation.reason =
+        "execCPUAffinity concerns processes that exec adds, not a container's first";
   }
   if (plan.sets_policy || plan.sets_io_priority) {
     explanation.standing = Standing::kApplied;

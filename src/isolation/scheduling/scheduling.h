@@ -1,11 +1,12 @@
 // scheduling: policy, nice value and real-time parameters, io priority, and the CPUs of an exec.
 //
-// Stops:    a container running at a priority that was inherited from the runtime rather than chosen.
-// Does not: limit CPU time (a real-time policy can starve the host; the cpu cgroup limits it).
-// Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8.
+// Stops:    a container running at a priority that was inherited from the runtime rather than
+// chosen. Does not: limit CPU time (a real-time policy can starve the host; the cpu cgroup limits
+// it). Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8.
 // Order:    after the cgroup, whose cpuset resets the affinity when a process moves in; before the
 //           identity, because real-time policies and negative nice values need CAP_SYS_NICE. In a
-//           user namespace that capability does not count: there the parent sets them (from_parent).
+//           user namespace that capability does not count: there the parent sets them
+//           (from_parent).
 #pragma once
 
 #include <sched.h>
@@ -26,7 +27,8 @@ struct Scheduling {
       .stops = "running at a priority that was inherited rather than chosen",
       .does_not_stop = "using all of the CPU time that the cgroup allows",
       .kernel = "sched_setattr(2), Linux 3.14; ioprio_set(2); sched_setaffinity(2)",
-      .order = "after the cgroup, whose cpuset resets the affinity; before the identity is given up",
+      .order =
+          "after the cgroup, whose cpuset resets the affinity; before the identity is given up",
   };
   using After = LayerList<UserNamespace, CgroupLimits>;
 
@@ -49,7 +51,8 @@ struct Scheduling {
     bool sets_final_cpus = false;
     cpu_set_t initial_cpus{};
     cpu_set_t final_cpus{};
-    bool affinity_without_exec = false;  // stands in the spec of a container, where it has no meaning
+    bool affinity_without_exec =
+        false;  // stands in the spec of a container, where it has no meaning
     bool set_by_parent = false;
     std::vector<Fact> facts;  // for explain
   };

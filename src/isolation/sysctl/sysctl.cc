@@ -21,8 +21,8 @@ constexpr std::string_view kValueBytes =
 constexpr std::size_t kLongestValue = 4000;  // one page goes through in one write
 
 constexpr std::array<std::string_view, 12> kOfIpcNamespace{
-    "msgmax", "msgmnb", "msgmni",      "msg_next_id",     "sem",         "sem_next_id",
-    "shmall", "shmmax", "shmmni",      "shm_next_id",     "shm_rmid_forced", "auto_msgmni",
+    "msgmax", "msgmnb", "msgmni",      "msg_next_id",     "sem",         "sem_next_id", "shmall",
+    "shmmax", "shmmni", "shm_next_id", "shm_rmid_forced", "auto_msgmni",
 };
 
 Error refusal(std::string_view name, std::string reason, std::string hint = {}) {
@@ -39,13 +39,13 @@ Result<NamespaceType> owner_of(std::string_view name, std::span<const std::strin
       return NamespaceType::kIpc;
     if (parts[1] == "domainname") return NamespaceType::kUts;
     if (parts[1] == "hostname")
-      return std::unexpected(refusal(name, "the host name has a field of its own",
-                                     "set /hostname instead"));
+      return std::unexpected(
+          refusal(name, "the host name has a field of its own", "set /hostname instead"));
   }
-  return std::unexpected(refusal(
-      name, "no namespace owns this parameter: it would change the whole host",
-      "a container may set net.*, fs.mqueue.*, kernel.msg*, kernel.sem*, kernel.shm* and "
-      "kernel.domainname; set others on the host"));
+  return std::unexpected(
+      refusal(name, "no namespace owns this parameter: it would change the whole host",
+              "a container may set net.*, fs.mqueue.*, kernel.msg*, kernel.sem*, kernel.shm* and "
+              "kernel.domainname; set others on the host"));
 }
 
 std::vector<std::int64_t> numbers_in(std::string_view value) {
@@ -67,8 +67,9 @@ Result<Sysctls::Setting> plan_setting(const std::string& name, const std::string
   Sysctls::Setting setting;
   TRY_ASSIGN(setting.owner, owner_of(name, parts));
   if (value.find_first_not_of(kValueBytes) != std::string::npos || value.size() > kLongestValue)
-    return std::unexpected(refusal(name, "the value " + quoted(value) + " is not a plausible one",
-                                   "values are words and numbers; each parameter is set on its own"));
+    return std::unexpected(
+        refusal(name, "the value " + quoted(value) + " is not a plausible one",
+                "values are words and numbers; each parameter is set on its own"));
   setting.path = "sys";
   for (const std::string& part : parts) {
     setting.path.append("/").append(part);
@@ -105,8 +106,8 @@ bool shows(std::string_view text, std::span<const std::int64_t> wanted) noexcept
 Result<std::vector<std::string>> sysctl_parts(std::string_view name) {
   const std::size_t first = name.find_first_of("./");
   if (first == std::string_view::npos)
-    return std::unexpected(refusal(name, "not the name of a parameter",
-                                   "write it as in \"net.ipv4.ip_forward\""));
+    return std::unexpected(
+        refusal(name, "not the name of a parameter", "write it as in \"net.ipv4.ip_forward\""));
   const char separator = name[first];
   std::vector<std::string> parts;
   for (const std::string_view part : split(name, separator)) {
@@ -115,8 +116,8 @@ Result<std::vector<std::string>> sysctl_parts(std::string_view name) {
     if (separator == '.') std::ranges::replace(text, '/', '.');
     if (text.empty() || text == "." || text == ".." ||
         text.find_first_not_of(kNameBytes) != std::string::npos)
-      return std::unexpected(refusal(name, "not the name of a parameter",
-                                     "write it as in \"net.ipv4.ip_forward\""));
+      return std::unexpected(
+          refusal(name, "not the name of a parameter", "write it as in \"net.ipv4.ip_forward\""));
     parts.push_back(std::move(text));
   }
   return parts;
@@ -155,8 +156,9 @@ Explanation Sysctls::explain(const Plan& plan) {
     explanation.reason = "none asked for";
   }
   for (const Setting& setting : plan.settings)
-    explanation.facts.push_back({setting.name, std::string(trim(setting.value)),
-                                 "of the " + std::string(namespace_name(setting.owner)) + " namespace"});
+    explanation.facts.push_back(
+        {setting.name, std::string(trim(setting.value)),
+         "of the " + std::string(namespace_name(setting.owner)) + " namespace"});
   return explanation;
 }
 
@@ -180,7 +182,8 @@ SysResult<void> Sysctls::verify(const Plan& plan, ChildContext& child) noexcept 
     // Some parameters are triggers and cannot be read.
     if (!text && (text.error().error == EACCES || text.error().error == EPERM)) continue;
     if (!text) return std::unexpected(text.error());
-    if (!shows(*text, setting.numbers)) return not_held("the value is another", setting.path.c_str());
+    if (!shows(*text, setting.numbers))
+      return not_held("the value is another", setting.path.c_str());
   }
   return {};
 }

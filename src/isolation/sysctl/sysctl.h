@@ -1,6 +1,7 @@
 // sysctls: kernel parameters, and only those that a namespace of the container owns.
 //
-// Stops:    a spec that sets a parameter of the whole host, or of a namespace that is shared with it
+// Stops:    a spec that sets a parameter of the whole host, or of a namespace that is shared with
+// it
 //           (CVE-2022-0811 got kernel.core_pattern that way).
 // Does not: stop root in the container from changing the same parameters later; /proc/sys is
 //           read-only there by default.
@@ -27,7 +28,8 @@ struct Sysctls {
   static constexpr std::string_view kName = "sysctls";
   static constexpr Card kCard{
       .stops = "setting kernel parameters that no namespace of the container owns",
-      .does_not_stop = "root in the container changing its own parameters, if /proc/sys is writable",
+      .does_not_stop =
+          "root in the container changing its own parameters, if /proc/sys is writable",
       .kernel = "/proc/sys of the network, IPC and UTS namespaces",
       .order = "after the namespaces and the switch of the root; before the identity is given up",
   };
@@ -53,9 +55,9 @@ struct Sysctls {
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 };
 
-// A parameter's parts. As in sysctl.d(5), the first separator decides: if it is a dot, dots separate
-// and a slash stands for a dot within a name ("net.ipv4.conf.eth0/1.forwarding"); if it is a slash,
-// slashes separate and dots are themselves.
+// A parameter's parts. As in sysctl.d(5), the first separator decides: if it is a dot, dots
+// separate and a slash stands for a dot within a name ("net.ipv4.conf.eth0/1.forwarding"); if it is
+// a slash, slashes separate and dots are themselves.
 Result<std::vector<std::string>> sysctl_parts(std::string_view name);
 
 }  // namespace bulkhead::isolation

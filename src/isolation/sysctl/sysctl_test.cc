@@ -122,11 +122,11 @@ TEST(Sysctls, OfASharedNamespaceAreRefused) {
 }
 
 TEST(Sysctls, AreNotLedElsewhereByTheirNames) {
-  for (const char* name :
-       {"net..kernel.core_pattern", "net.ipv4/../../kernel/core_pattern", "net/../kernel/core_pattern",
-        "net/ipv4/../../kernel/core_pattern", "net.ipv4.ip_forward+kernel.core_pattern",
-        "net.ipv4.ip_forward=1", "net/", ".net.ipv4", "/net/ipv4/ip_forward", "net.ipv4.",
-        "net.ipv4.ip forward", "net.ipv4.ip_forward\n", "net/./ipv4", "", "."}) {
+  for (const char* name : {"net..kernel.core_pattern", "net.ipv4/../../kernel/core_pattern",
+                           "net/../kernel/core_pattern", "net/ipv4/../../kernel/core_pattern",
+                           "net.ipv4.ip_forward+kernel.core_pattern", "net.ipv4.ip_forward=1",
+                           "net/", ".net.ipv4", "/net/ipv4/ip_forward", "net.ipv4.",
+                           "net.ipv4.ip forward", "net.ipv4.ip_forward\n", "net/./ipv4", "", "."}) {
     EXPECT_FALSE(describe(with({{name, "1"}}))) << name;
   }
 }

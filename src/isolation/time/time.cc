@@ -70,11 +70,13 @@ Result<TimeNamespace::Plan> TimeNamespace::describe(const Request& request, cons
       return fail(ErrorKind::kInvalid, "/linux/timeOffsets: no clock " + quoted(clock),
                   "the kernel can shift \"monotonic\" and \"boottime\"");
     if (offset.nanosecs >= 1'000'000'000U)
-      return fail(ErrorKind::kInvalid, where + "/nanosecs: " + std::to_string(offset.nanosecs) +
-                                           " is not below 1000000000",
-                  "put whole seconds into secs");
+      return fail(
+          ErrorKind::kInvalid,
+          where + "/nanosecs: " + std::to_string(offset.nanosecs) + " is not below 1000000000",
+          "put whole seconds into secs");
     if (plan.wish != NamespaceWish::kNew && plan.wish != NamespaceWish::kInside)
-      return fail(ErrorKind::kInvalid, where + ": offsets need a time namespace of the container's own",
+      return fail(ErrorKind::kInvalid,
+                  where + ": offsets need a time namespace of the container's own",
                   "add {\"type\": \"time\"} without a path to /linux/namespaces");
     (clock == "monotonic" ? plan.monotonic : plan.boottime) = {offset.secs, offset.nanosecs};
   }
@@ -100,7 +102,8 @@ SysResult<void> TimeNamespace::apply(const Plan& plan, ChildContext& child) noex
   // unshare(2) has made the namespace for our children only, and not every kernel moves the process
   // itself at execve (6.3 and later do). setns(2) does on all.
   TRY_ASSIGN(const Fd for_children, open_at(child.proc, kForChildren, O_RDONLY));
-  if (::setns(for_children.get(), static_cast<int>(namespace_flag(plan.type))) != 0) return sys_fail("setns", kForChildren);
+  if (::setns(for_children.get(), static_cast<int>(namespace_flag(plan.type))) != 0)
+    return sys_fail("setns", kForChildren);
   return {};
 }
 

@@ -26,7 +26,7 @@ Result<TimeNamespace::Plan> describe(const oci::Spec& spec) {
 }
 
 std::int64_t seconds_of(clockid_t clock) {
-  struct timespec now {};
+  struct timespec now{};
   // Not the vDSO's: its page is the one of the process's first time namespace.
   ::syscall(SYS_clock_gettime, clock, &now);
   return now.tv_sec;

@@ -9,7 +9,8 @@ namespace {
 constexpr std::uint64_t kEnd = 0xFFFFFFFF;  // 4294967295 itself is no id
 
 bool overlap(std::uint32_t a, std::uint32_t a_size, std::uint32_t b, std::uint32_t b_size) {
-  return std::uint64_t{a} < std::uint64_t{b} + b_size && std::uint64_t{b} < std::uint64_t{a} + a_size;
+  return std::uint64_t{a} < std::uint64_t{b} + b_size &&
+         std::uint64_t{b} < std::uint64_t{a} + a_size;
 }
 
 }  // namespace

@@ -46,8 +46,8 @@ class IdMap {
 using UidMap = IdMap<HostUid, ContainerUid>;
 using GidMap = IdMap<HostGid, ContainerGid>;
 
-// What the kernel would refuse with a bare EINVAL: empty, overflowing or overlapping extents, or too
-// many. `where` is a JSON pointer.
+// What the kernel would refuse with a bare EINVAL: empty, overflowing or overlapping extents, or
+// too many. `where` is a JSON pointer.
 Result<void> check_map(std::span<const oci::IdMapping> map, std::string_view where);
 
 // As /proc/PID/uid_map wants it, one extent a line.
@@ -55,15 +55,16 @@ std::string map_text(std::span<const oci::IdMapping> map);
 
 // Who writes a map.
 enum class MapWriter {
-  kParent,    // the parent itself, which holds CAP_SETUID and CAP_SETGID
-  kHelper,    // newuidmap or newgidmap, which check /etc/subuid and /etc/subgid
-  kOwnId,     // the parent, unprivileged: its own id alone may be mapped without a helper
+  kParent,  // the parent itself, which holds CAP_SETUID and CAP_SETGID
+  kHelper,  // newuidmap or newgidmap, which check /etc/subuid and /etc/subgid
+  kOwnId,   // the parent, unprivileged: its own id alone may be mapped without a helper
 };
 MapWriter writer_of(std::span<const oci::IdMapping> map, std::uint32_t own_id,
                     const HostFacts& host);
 
-// Whether the processes of the container may call setgroups(2). An unprivileged parent that maps its
-// own group id alone must forbid it: dropping a group could otherwise open what is denied to it.
+// Whether the processes of the container may call setgroups(2). An unprivileged parent that maps
+// its own group id alone must forbid it: dropping a group could otherwise open what is denied to
+// it.
 bool may_set_groups(const Request& request, const HostFacts& host);
 
 }  // namespace bulkhead::isolation

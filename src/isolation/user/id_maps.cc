@@ -57,8 +57,9 @@ Result<std::string> find_helper(const Kind& kind) {
     if (::access(path.c_str(), X_OK) == 0) return path;
   }
   return fail(ErrorKind::kUnsupported,
-              std::string(kind.helper) + " is not installed, and an unprivileged user may map only "
-                                         "its own id without it",
+              std::string(kind.helper) +
+                  " is not installed, and an unprivileged user may map only "
+                  "its own id without it",
               "install the package uidmap (shadow), or map your own id alone");
 }
 
@@ -71,7 +72,8 @@ std::string hint_for(const Kind& kind, std::span<const oci::IdMapping> map) {
   const std::uint32_t own = kind.map_file == kUsers.map_file ? ::geteuid() : ::getegid();
   std::vector<IdRange> mine;
   for (const SubordinateRange& entry : *all)
-    if (entry.owner == number || (!name.empty() && entry.owner == name)) mine.push_back(entry.range);
+    if (entry.owner == number || (!name.empty() && entry.owner == name))
+      mine.push_back(entry.range);
   for (const oci::IdMapping& extent : map) {
     const IdRange range{extent.host_id, extent.size};
     bool allowed = range == IdRange{own, 1};
@@ -123,9 +125,10 @@ Result<void> write_by_helper(HostPid child, const Kind& kind, std::span<const oc
   std::string output;
   TRY_ASSIGN(const int code, run_helper(std::move(arguments), output));
   if (code == 0) return {};
-  return fail(ErrorKind::kPermission,
-              path + " refused with exit code " + std::to_string(code) + ": " + quoted(trim(output)),
-              hint_for(kind, map));
+  return fail(
+      ErrorKind::kPermission,
+      path + " refused with exit code " + std::to_string(code) + ": " + quoted(trim(output)),
+      hint_for(kind, map));
 }
 
 Result<void> write_map(int process, HostPid child, const Kind& kind, MapWriter writer,

@@ -84,7 +84,7 @@ Result<std::string> search(int parent, const char* name, const IdRange& range,
       return std::unexpected(Error(SysError{"readdir", errno, path.c_str()}));
     if (entry == nullptr) return std::string();
     if (is_dot(static_cast<const char*>(entry->d_name))) continue;
-    struct stat status {};
+    struct stat status{};
     const std::string inner = path + "/" + entry->d_name;
     if (::fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
       if (errno == ENOENT) continue;
@@ -245,7 +245,7 @@ Result<void> IdPool::release(std::string_view owner, std::span<const int> places
 }
 
 Result<std::string> find_file_of(int directory, const IdRange& range) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(directory, &status) != 0) return std::unexpected(Error(SysError{"fstat", errno}));
   if (has_id(range, status)) return std::string(".");
   return search(directory, ".", range, ".", 0);

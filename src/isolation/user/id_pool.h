@@ -1,9 +1,9 @@
-// Ranges of 65,536 host ids for containers with user namespaces of their own: no two containers share
-// one, and no range is given away again while a file of its ids is left.
+// Ranges of 65,536 host ids for containers with user namespaces of their own: no two containers
+// share one, and no range is given away again while a file of its ids is left.
 //
 // An allocation is an empty file "FIRST-OWNER" in the pool's directory, made under a lock: there is
-// nothing that a crash could leave half written. A loss of power may forget the last allocations, if
-// it also forgets the container's own records, which are written later.
+// nothing that a crash could leave half written. A loss of power may forget the last allocations,
+// if it also forgets the container's own records, which are written later.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,9 @@ namespace bulkhead::isolation {
 inline constexpr std::uint32_t kIdsPerContainer = 65'536;
 
 // 4094 ranges between the last that systemd gives to its containers (1879048191) and its range for
-// foreign images (from 2147352576 on); below 2^31, beyond which some programs and file systems take an
-// id for negative; and above what useradd writes to /etc/subuid by default (100000 to 600100000).
+// foreign images (from 2147352576 on); below 2^31, beyond which some programs and file systems take
+// an id for negative; and above what useradd writes to /etc/subuid by default (100000 to
+// 600100000).
 inline constexpr IdRange kDefaultIdPool{1'879'048'192, 4'094 * kIdsPerContainer};
 
 // Who reads a configured pool: one line "FIRST:COUNT"; '#' begins a comment.
@@ -52,8 +53,8 @@ class IdPool {
   static Result<IdPool> open(const std::string& directory, const IdRange& pool,
                              const IdPoolFiles& files = {});
 
-  // The lowest free range, which is the owner's (a container's id) until release; the owner's own one
-  // when it has one already. Ranges that /etc/subuid or /etc/subgid give to somebody else than
+  // The lowest free range, which is the owner's (a container's id) until release; the owner's own
+  // one when it has one already. Ranges that /etc/subuid or /etc/subgid give to somebody else than
   // "bulkhead", or that are not mapped in this process's user namespace, are skipped.
   Result<IdRange> allocate(std::string_view owner);
 

@@ -102,15 +102,16 @@ TEST_F(IdPoolTest, ReadsItsConfigurationStrictly) {
   EXPECT_EQ(*configured_id_pool(path("absent").c_str()), kDefaultIdPool);
   write("conf", "# ours\n\n  200000:131072 # two ranges\n");
   EXPECT_EQ(*configured_id_pool(path("conf").c_str()), (IdRange{200'000, 131'072}));
-  for (const char* text : {"200000", "200000:", "200000:131072:1", "a:b", "200000:131072\n300000:65536",
-                           "1000:65536"}) {
+  for (const char* text : {"200000", "200000:", "200000:131072:1", "a:b",
+                           "200000:131072\n300000:65536", "1000:65536"}) {
     write("conf", text);
     EXPECT_FALSE(configured_id_pool(path("conf").c_str())) << text;
   }
 }
 
 TEST_F(IdPoolTest, RefusesOwnersThatAreNoFileNames) {
-  for (const char* owner : {"", "a/b", "..\n", "a b"}) EXPECT_FALSE(pool()->allocate(owner)) << owner;
+  for (const char* owner : {"", "a/b", "..\n", "a b"})
+    EXPECT_FALSE(pool()->allocate(owner)) << owner;
   EXPECT_FALSE(pool()->allocate(std::string(201, 'a')));
   EXPECT_TRUE(pool()->allocate(std::string(200, 'a')));
 }

@@ -15,9 +15,7 @@ struct IdRange {
   std::uint32_t first = 0;
   std::uint32_t count = 0;
   std::uint64_t end() const { return std::uint64_t{first} + count; }
-  bool contains(const IdRange& other) const {
-    return other.first >= first && other.end() <= end();
-  }
+  bool contains(const IdRange& other) const { return other.first >= first && other.end() <= end(); }
   bool overlaps(const IdRange& other) const { return first < other.end() && other.first < end(); }
   bool operator==(const IdRange&) const = default;
 };

@@ -45,10 +45,11 @@ Result<void> check_wish(const NamespacePlan& plan, const oci::Linux& wish) {
                 "/linux/uidMappings and /linux/gidMappings need a user namespace",
                 "add {\"type\": \"user\"} to /linux/namespaces, or leave the mappings out");
   if (plan.is_new() && (wish.uid_mappings.empty() || wish.gid_mappings.empty()))
-    return fail(ErrorKind::kInvalid,
-                std::string(wish.uid_mappings.empty() ? "/linux/uidMappings" : "/linux/gidMappings") +
-                    ": a new user namespace needs mappings",
-                "map at least id 0");
+    return fail(
+        ErrorKind::kInvalid,
+        std::string(wish.uid_mappings.empty() ? "/linux/uidMappings" : "/linux/gidMappings") +
+            ": a new user namespace needs mappings",
+        "map at least id 0");
   TRY(check_map(wish.uid_mappings, "/linux/uidMappings"));
   return check_map(wish.gid_mappings, "/linux/gidMappings");
 }
@@ -111,12 +112,14 @@ Result<UserNamespace::Plan> UserNamespace::describe(const Request& request, cons
 }
 
 Explanation UserNamespace::explain(const Plan& plan) {
-  Explanation explanation =
-      explain_namespace(plan, "root in the container is root on the host, held by its capabilities");
+  Explanation explanation = explain_namespace(
+      plan, "root in the container is root on the host, held by its capabilities");
   if (!plan.uid_map.empty())
-    explanation.facts.push_back({"uids", in_words(plan.uid_map), std::string(in_words(plan.uid_writer))});
+    explanation.facts.push_back(
+        {"uids", in_words(plan.uid_map), std::string(in_words(plan.uid_writer))});
   if (!plan.gid_map.empty())
-    explanation.facts.push_back({"gids", in_words(plan.gid_map), std::string(in_words(plan.gid_writer))});
+    explanation.facts.push_back(
+        {"gids", in_words(plan.gid_map), std::string(in_words(plan.gid_writer))});
   return explanation;
 }
 

@@ -10,8 +10,8 @@ namespace {
 using testing::in_child;
 using testing::TestChild;
 
-oci::Spec mapped(std::vector<oci::IdMapping> map = {{0, testing::kTestHostIdBase,
-                                                     testing::kTestIdCount}}) {
+oci::Spec mapped(std::vector<oci::IdMapping> map = {
+                     {0, testing::kTestHostIdBase, testing::kTestIdCount}}) {
   oci::Spec spec;
   spec.process.emplace();
   spec.linux_.namespaces = {{oci::NamespaceType::kUser, ""}};
@@ -104,8 +104,8 @@ TEST(UserNamespace, IsJoinedByPathUnlessLaunchHasDoneIt) {
     const auto plan = *describe(spec);
     TestChild child;
     const auto applied = UserNamespace::apply(plan, child);
-    const bool held = testing::answer_of(applied) &&
-                      testing::answer_of(UserNamespace::verify(plan, child));
+    const bool held =
+        testing::answer_of(applied) && testing::answer_of(UserNamespace::verify(plan, child));
     ::close(done[1]);
     ::kill(holder, SIGKILL);
     ::waitpid(holder, nullptr, 0);
@@ -163,10 +163,8 @@ TEST(IdMaps, AreRefusedWhereTheKernelWouldSayOnlyEinval) {
   EXPECT_EQ(refusal({{0, 100, 0}}), "/m/0: a range of size 0");
   EXPECT_EQ(refusal({{0, 100, 10}, {9, 200, 10}}), "/m/1: overlaps with /m/0 in the container");
   EXPECT_EQ(refusal({{0, 100, 10}, {20, 109, 10}}), "/m/1: overlaps with /m/0 on the host");
-  EXPECT_EQ(refusal({{0xFFFFFFFF, 0, 1}}),
-            "/m/0: the range goes beyond the last id, 4294967294");
-  EXPECT_EQ(refusal({{1, 0, 0xFFFFFFFF}}),
-            "/m/0: the range goes beyond the last id, 4294967294");
+  EXPECT_EQ(refusal({{0xFFFFFFFF, 0, 1}}), "/m/0: the range goes beyond the last id, 4294967294");
+  EXPECT_EQ(refusal({{1, 0, 0xFFFFFFFF}}), "/m/0: the range goes beyond the last id, 4294967294");
   std::vector<oci::IdMapping> many;
   for (std::uint32_t i = 0; i < 340; ++i) many.push_back({2 * i, 2 * i, 1});
   EXPECT_EQ(refusal(many), "");

@@ -17,9 +17,10 @@ Result<void> check_name(std::string_view name, std::string_view where) {
                 "the kernel keeps at most 64 bytes");
   for (const char byte : name)
     if (byte <= ' ' || byte > '~')
-      return fail(ErrorKind::kInvalid,
-                  std::string(where) + ": " + quoted(name) + " holds a byte that is no printable ASCII",
-                  "use letters, digits, '.' and '-'");
+      return fail(
+          ErrorKind::kInvalid,
+          std::string(where) + ": " + quoted(name) + " holds a byte that is no printable ASCII",
+          "use letters, digits, '.' and '-'");
   return {};
 }
 
@@ -33,9 +34,10 @@ Result<UtsNamespace::Plan> UtsNamespace::describe(const Request& request, const 
   TRY(check_name(request.spec.domainname, "/domainname"));
   const bool named = !request.spec.hostname.empty() || !request.spec.domainname.empty();
   if (named && !plan.own())
-    return fail(ErrorKind::kInvalid,
-                "/hostname and /domainname need a uts namespace: without one they would rename the host",
-                "add {\"type\": \"uts\"} to /linux/namespaces, or leave the names out");
+    return fail(
+        ErrorKind::kInvalid,
+        "/hostname and /domainname need a uts namespace: without one they would rename the host",
+        "add {\"type\": \"uts\"} to /linux/namespaces, or leave the names out");
   if (plan.wish == NamespaceWish::kInside) return plan;
   plan.hostname = request.spec.hostname;
   plan.domainname = request.spec.domainname;
@@ -63,7 +65,7 @@ SysResult<void> UtsNamespace::apply(const Plan& plan, ChildContext& child) noexc
 SysResult<void> UtsNamespace::verify(const Plan& plan, ChildContext& child) noexcept {
   TRY(verify_namespace(plan, child));
   if (plan.hostname.empty() && plan.domainname.empty()) return {};
-  struct utsname names {};
+  struct utsname names{};
   if (::uname(&names) != 0) return sys_fail("uname");
   if (!plan.hostname.empty() && plan.hostname != static_cast<const char*>(names.nodename))
     return not_held("the host name is another", plan.hostname.c_str());

@@ -23,7 +23,7 @@ struct UtsNamespace {
   using After = LayerList<UserNamespace>;
 
   struct Plan : NamespacePlan {
-    std::string hostname;    // empty: as it is
+    std::string hostname;  // empty: as it is
     std::string domainname;
   };
 

@@ -33,7 +33,8 @@ SysError in_words(const SysError& error, const char* path) noexcept {
 
 }  // namespace
 
-Result<WorkingDirectory::Plan> WorkingDirectory::describe(const Request& request, const HostFacts&) {
+Result<WorkingDirectory::Plan> WorkingDirectory::describe(const Request& request,
+                                                          const HostFacts&) {
   Plan plan;
   if (!request.spec.process) return plan;
   plan.path = request.spec.process->cwd;
@@ -76,8 +77,8 @@ SysResult<void> WorkingDirectory::verify(const Plan& plan, ChildContext&) noexce
     return not_held("the working directory is outside of the container's root", plan.path.c_str());
   if (plan.path == static_cast<const char*>(path)) return {};
   // Another spelling of the same place (symbolic links, a slash at the end)?
-  struct stat here {};
-  struct stat there {};
+  struct stat here{};
+  struct stat there{};
   if (::fstatat(AT_FDCWD, "", &here, AT_EMPTY_PATH) != 0) return sys_fail("stat working directory");
   if (::fstatat(AT_FDCWD, plan.path.c_str(), &there, 0) != 0) {
     // The program's user need not be able to reach where root has put it.

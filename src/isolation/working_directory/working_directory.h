@@ -6,7 +6,8 @@
 // Does not: judge the directory's permissions: as with other runtimes the container's root enters
 //           it, so that a program of another user may start in a directory that it could not enter.
 // Kernel:   openat2(2) RESOLVE_NO_MAGICLINKS, Linux 5.6; getcwd(2).
-// Order:    after the root is switched, for the path is the container's; before the identity, because
+// Order:    after the root is switched, for the path is the container's; before the identity,
+// because
 //           a missing directory is made as the container's root.
 #pragma once
 
@@ -22,7 +23,9 @@ struct WorkingDirectory {
       .stops = "a working directory outside of the container's root (CVE-2024-21626)",
       .does_not_stop = "starting in a directory that the program's user could not enter",
       .kernel = "openat2(RESOLVE_NO_MAGICLINKS), Linux 5.6; getcwd(2)",
-      .order = "after the root is switched; before the identity, for a missing directory is made by root",
+      .order =
+          "after the root is switched; before the identity, for a missing directory is made by "
+          "root",
   };
   using After = LayerList<RootSwitch>;  // Identity's list names this layer
 

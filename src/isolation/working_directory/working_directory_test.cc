@@ -21,8 +21,8 @@ Result<WorkingDirectory::Plan> describe(std::string path) {
 void enter_small_root() {
   testing::enter_private_mount_namespace();
   if (::mount("tmpfs", "/mnt", "tmpfs", 0, "mode=755") != 0) testing::could_not_prepare("tmpfs");
-  if (::mkdir("/mnt/proc", 0755) != 0 || ::mkdir("/mnt/work", 0755) != 0 ||
-      ::symlink("/work", "/mnt/link") != 0 || ::symlink("/nowhere", "/mnt/dangling") != 0 ||
+  if (::mkdir("/mnt/proc", 0755) != 0 || ::mkdir("/mnt/app", 0755) != 0 ||
+      ::symlink("/app", "/mnt/link") != 0 || ::symlink("/nowhere", "/mnt/dangling") != 0 ||
       ::symlink("/proc/self/fd/100", "/mnt/trap") != 0 || ::mknod("/mnt/file", S_IFREG, 0) != 0 ||
       ::mount("/proc", "/mnt/proc", nullptr, MS_BIND, nullptr) != 0 || ::chroot("/mnt") != 0 ||
       ::chdir("/") != 0)
@@ -43,11 +43,11 @@ std::string current() {
 
 TEST(WorkingDirectory, HoldsAfterApply) {
   SKIP_UNLESS_ROOT();
-  for (const auto& [path, where] : {std::pair{"/work", "/work"},
+  for (const auto& [path, where] : {std::pair{"/app", "/app"},
                                     {"/", "/"},
-                                    {"/work/", "/work"},
-                                    {"/link", "/work"},
-                                    {"/work/../../../work", "/work"},
+                                    {"/app/", "/app"},
+                                    {"/link", "/app"},
+                                    {"/app/../../../app", "/app"},
                                     {"/proc/self/", nullptr}})
     EXPECT_TRUE(in_child([&] {
       enter_small_root();
@@ -60,9 +60,9 @@ TEST(WorkingDirectory, IsMadeWhenMissing) {
   EXPECT_TRUE(in_child([] {
     enter_small_root();
     ::umask(0);
-    struct stat status {};
-    return holds(*describe("/work/new/deep")) && current() == "/work/new/deep" &&
-           ::stat("/work/new", &status) == 0 && (status.st_mode & 07777) == 0755 &&
+    struct stat status{};
+    return holds(*describe("/app/new/deep")) && current() == "/app/new/deep" &&
+           ::stat("/app/new", &status) == 0 && (status.st_mode & 07777) == 0755 &&
            status.st_uid == 0;
   }));
 }
@@ -93,7 +93,7 @@ TEST(WorkingDirectory, VerifyNoticesADirectoryOutsideOfTheRoot) {
     enter_small_root();
     if (::fchdir(outside) != 0) return false;
     TestChild child;
-    const auto verified = WorkingDirectory::verify(*describe("/work"), child);
+    const auto verified = WorkingDirectory::verify(*describe("/app"), child);
     return !verified && verified.error().error == EBADE;
   }));
 }
@@ -103,7 +103,7 @@ TEST(WorkingDirectory, VerifyNoticesThatApplyNeverRan) {
   EXPECT_TRUE(in_child([] {
     enter_small_root();
     TestChild child;
-    return !WorkingDirectory::verify(*describe("/work"), child);
+    return !WorkingDirectory::verify(*describe("/app"), child);
   }));
 }
 
@@ -114,7 +114,7 @@ TEST(WorkingDirectory, FailsClosedWhenTheKernelRefuses) {
       enter_small_root();
       TestChild child;
       testing::kernel_refuses(call, EPERM);
-      return !WorkingDirectory::apply(*describe("/work"), child);
+      return !WorkingDirectory::apply(*describe("/app"), child);
     })) << call;
 }
 
@@ -133,7 +133,8 @@ TEST(WorkingDirectory, IsNotMadeBehindADanglingLink) {
   EXPECT_TRUE(in_child([] {
     enter_small_root();
     TestChild child;
-    return !WorkingDirectory::apply(*describe("/dangling"), child) && ::access("/nowhere", F_OK) != 0;
+    return !WorkingDirectory::apply(*describe("/dangling"), child) &&
+           ::access("/nowhere", F_OK) != 0;
   }));
 }
 
