@@ -58,17 +58,17 @@ CgroupGroup group_of(const CgroupHierarchy& hierarchy, const cgroup::GroupPath& 
   return group;
 }
 
-CgroupLimits::View view_of(const oci::Spec& spec) {
-  for (const oci::Namespace& ns : spec.linux_.namespaces)
-    if (ns.type == oci::NamespaceType::kCgroup)
-      return ns.path.empty() ? CgroupLimits::View::kOwnRoot : CgroupLimits::View::kForeign;
-  return CgroupLimits::View::kCallers;
+bool has_own_namespace(const oci::Spec& spec) {
+  return std::any_of(spec.linux_.namespaces.begin(), spec.linux_.namespaces.end(),
+                     [](const oci::Namespace& ns) {
+                       return ns.type == oci::NamespaceType::kCgroup && ns.path.empty();
+                     });
 }
 
 // The specification's condition for giving the group to the container's own root: a cgroup
 // namespace of its own, and the hierarchy mounted in it for writing.
 bool wants_delegation(const oci::Spec& spec) {
-  if (view_of(spec) != CgroupLimits::View::kOwnRoot) return false;
+  if (!has_own_namespace(spec)) return false;
   bool writable = false;
   for (const oci::Mount& mount : spec.mounts)
     if (mount.destination == "/sys/fs/cgroup" &&
@@ -230,7 +230,6 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
              cgroup::group_path(request.spec.linux_.cgroups_path, request.container_id));
 
   Plan plan;
-  plan.view = view_of(request.spec);
   // The v2 group first: it is made before the child, which is cloned into it.
   for (const bool v2 : {true, false})
     for (const CgroupHierarchy& hierarchy : host.cgroups)

@@ -81,18 +81,10 @@ struct CgroupLimits {
   };
   using After = LayerList<>;
 
-  // How the child sees paths in /proc/self/cgroup once its namespaces are entered.
-  enum class View {
-    kCallers,  // no new cgroup namespace: the whole path
-    kOwnRoot,  // a new one: "/"
-    kForeign,  // one joined by path: relative to a root that we do not know
-  };
-
   struct Plan {
     Standing standing = Standing::kApplied;
     std::string reason;
     std::vector<CgroupGroup> groups;  // the v2 group, if any, comes first
-    View view = View::kCallers;
     // v2: the container's root owns the group's directory and the files listed in
     // /sys/kernel/cgroup/delegate, so that it may make groups of its own beneath.
     std::optional<HostUid> delegate_to;
@@ -108,8 +100,8 @@ struct CgroupLimits {
   // group that could not be made (may_stay) is a descriptor that refuses the write with EBADF.
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
 
-  // Reads /proc/self/cgroup: the process is in the plan's group of each hierarchy. Right after apply:
-  // behind the cgroup namespace every path reads "/", whatever the group.
+  // Reads /proc/self/cgroup: the process is in the plan's group of each hierarchy. Right after
+  // apply: behind the cgroup namespace every path reads "/", whatever the group.
   static constexpr bool kVerifyAtOnce = true;
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 

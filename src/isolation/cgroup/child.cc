@@ -1,5 +1,6 @@
 // The child's half: joining the groups, and reading back from the kernel that it is in them.
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,24 +16,44 @@ namespace {
 // One hierarchy's line of /proc/PID/cgroup is a path at most; hosts have a dozen hierarchies.
 using ProcText = std::array<char, 16 * 1024>;
 
-// Whether `text` (of /proc/PID/cgroup) has the line "<number>:<entry>".
+// The next line of /proc/PID/cgroup without its number: "cpu,cpuacct:/path".
+std::string_view next_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  const std::size_t colon = line.find(':');
+  return colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
+}
+
 bool has_entry(std::string_view text, std::string_view entry) {
+  while (!text.empty())
+    if (next_line(text) == entry) return true;
+  return false;
+}
+
+// The same where a path is shown from another root: "/../x/id" for "/parent/x/id". What follows the
+// way up is an end of the whole path.
+bool has_foreign_entry(std::string_view text, std::string_view entry) {
+  const std::size_t colon = entry.find(":/");
+  if (colon == std::string_view::npos) return false;
+  const std::string_view controllers = entry.substr(0, colon + 1);
   while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    const std::size_t colon = line.find(':');
-    if (colon != std::string_view::npos && line.substr(colon + 1) == entry) return true;
+    std::string_view line = next_line(text);
+    if (!line.starts_with(controllers)) continue;
+    line.remove_prefix(controllers.size());
+    while (line.starts_with("/..") && (line.size() == 3 || line[3] == '/')) line.remove_prefix(3);
+    if (line == "/" || entry.ends_with(line)) return true;
   }
   return false;
 }
 
-SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text) noexcept {
-  for (const CgroupGroup& group : plan.groups) {
-    const bool held = has_entry(text, group.proc_entry) ||
-                      (group.may_stay && has_entry(text, group.stay_entry));
-    if (!held) return not_held("the process is not in its cgroup", group.directory.c_str());
-  }
+enum class View { kOwn, kForeign };
+
+SysResult<void> check(const CgroupLimits::Plan& plan, std::string_view text, View view) noexcept {
+  const auto has = view == View::kOwn ? has_entry : has_foreign_entry;
+  for (const CgroupGroup& group : plan.groups)
+    if (!has(text, group.proc_entry) && !(group.may_stay && has(text, group.stay_entry)))
+      return not_held("the process is not in its cgroup", group.directory.c_str());
   return {};
 }
 
@@ -60,7 +81,7 @@ SysResult<void> CgroupLimits::verify(const Plan& plan, ChildContext& child) noex
   ProcText buffer;
   const auto text = read_small_file_at(child.proc, "self/cgroup", buffer);
   if (!text) return std::unexpected(text.error());
-  return check(plan, *text);
+  return check(plan, *text, (child.joined & CLONE_NEWCGROUP) != 0 ? View::kForeign : View::kOwn);
 }
 
 SysResult<void> CgroupLimits::verify_in_parent(const Plan& plan, HostPid pid) noexcept {
@@ -70,7 +91,7 @@ SysResult<void> CgroupLimits::verify_in_parent(const Plan& plan, HostPid pid) no
   ProcText buffer;
   const auto text = read_small_file_at(AT_FDCWD, path.data(), buffer);
   if (!text) return sys_fail_with(text.error().error, text.error().call, "/proc/PID/cgroup");
-  return check(plan, *text);
+  return check(plan, *text, View::kOwn);
 }
 
 }  // namespace bulkhead::isolation

@@ -162,28 +162,49 @@ Result<void> CgroupSet::remove() const {
   return {};
 }
 
+namespace {
+
+bool mentions(const Error& error, int number) {
+  return error.message().find(errno_text(number)) != std::string::npos;
+}
+
+}  // namespace
+
+// A limit shows as a kill, as ENOMEM or as EAGAIN of a system call; the two errors have other
+// reasons too, so that the group's own counters decide.
 Error CgroupSet::explain_start_failure(Error fallback) const {
+  const Group* v2 = unified();
   std::string limit;
   std::uint64_t kills = 0;
+  std::uint64_t refusals = 0;
   if (const Group* group = group_with("memory")) {
     kills =
         cgroup::number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill")
             .value_or(0);
+    refusals = cgroup::number_of(group->directory, "memory.failcnt").value_or(0);
     limit = value_of(group->directory, "memory.limit_in_bytes").value_or("");
-    // What a system call asks for beyond the limit is refused with ENOMEM, without a kill.
-    if (fallback.message().find(errno_text(ENOMEM)) != std::string::npos)
-      kills += cgroup::number_of(group->directory, "memory.failcnt").value_or(0);
-  } else if (const Group* unified_group = unified()) {
-    const std::string events = value_of(unified_group->directory, "memory.events").value_or("");
+  } else if (v2 != nullptr) {
+    const std::string events = value_of(v2->directory, "memory.events").value_or("");
     kills = cgroup::number_in(events, "oom_kill").value_or(0) +
             cgroup::number_in(events, "oom").value_or(0);
-    limit = value_of(unified_group->directory, "memory.max").value_or("");
+    refusals = cgroup::number_in(events, "max").value_or(0);
+    limit = value_of(v2->directory, "memory.max").value_or("");
   }
-  if (kills == 0) return fallback;
-  return Error(ErrorKind::kSystem,
-               "the memory limit of " + limit + " bytes is too small to start the container (" +
-                   fallback.message() + ")",
-               "raise /linux/resources/memory/limit");
+  if (kills > 0 || (refusals > 0 && mentions(fallback, ENOMEM)))
+    return Error(ErrorKind::kSystem,
+                 "the memory limit of " + limit + " bytes is too small to start the container (" +
+                     fallback.message() + ")",
+                 "raise /linux/resources/memory/limit");
+  const Group* pids = group_with("pids");
+  if (pids == nullptr) pids = v2;
+  if (pids != nullptr && mentions(fallback, EAGAIN) &&
+      cgroup::number_in(value_of(pids->directory, "pids.events").value_or(""), "max").value_or(0) >
+          0)
+    return Error(ErrorKind::kSystem,
+                 "the limit of " + value_of(pids->directory, "pids.max").value_or("") +
+                     " processes is too small to start the container (" + fallback.message() + ")",
+                 "raise /linux/resources/pids/limit");
+  return fallback;
 }
 
 }  // namespace bulkhead::isolation

@@ -83,10 +83,20 @@ bool same_bytes(std::string_view wanted, std::string_view found) {
 }  // namespace
 
 std::optional<std::string> value_of(const std::string& directory, const char* file) {
-  auto text = read_file_at(AT_FDCWD, (directory + "/" + file).c_str());
-  if (!text) return std::nullopt;
-  if (text->ends_with('\n')) text->pop_back();
-  return std::move(*text);
+  const auto opened = open_at(AT_FDCWD, (directory + "/" + file).c_str(), O_RDONLY);
+  if (!opened) return std::nullopt;
+  std::string text;
+  char portion[4096];
+  for (;;) {
+    const ssize_t size = ::read(opened->get(), portion, sizeof portion);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return std::nullopt;
+    text.append(portion, static_cast<std::size_t>(size));
+    // The kernel fills its page before it answers: much less than one is the end, and saves a call.
+    if (static_cast<std::size_t>(size) < sizeof portion / 2) break;
+  }
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
 }
 
 std::optional<std::uint64_t> number_of(const std::string& directory, const char* file) {

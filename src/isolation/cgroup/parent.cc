@@ -10,6 +10,7 @@
 #include "isolation/cgroup/device_program.h"
 #include "isolation/cgroup/directory.h"
 #include "sys/file.h"
+#include "sys/lock.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -45,7 +46,13 @@ bool sets(const CgroupGroup& group, std::string_view file) {
                      [&](const CgroupSetting& setting) { return setting.file == file; });
 }
 
-Result<void> fill_cpuset(const CgroupGroup& group) {
+enum class Made { kNew, kThere };
+
+Result<void> fill_cpuset(const CgroupGroup& group, Made made) {
+  // A new group with CPUs is a clone of its parent, and has memory nodes too.
+  if (made == Made::kNew && !sets(group, "cpuset.cpus") && !sets(group, "cpuset.mems") &&
+      !value_of(group.directory, "cpuset.cpus").value_or("").empty())
+    return {};
   for (const char* file : {"cpuset.cpus", "cpuset.mems"})
     if (!sets(group, file)) TRY(fill_cpuset(group.directory, file, group.mount_point));
   return {};
@@ -96,8 +103,6 @@ Result<void> delegate(const std::string& directory, HostUid owner) {
 }
 
 // --- making ----------------------------------------------------------------------------------
-
-enum class Made { kNew, kThere };
 
 // mkdir with the missing groups above; what it makes is put into `made`, outermost first.
 SysResult<Made> make_directory(const CgroupGroup& group, std::vector<std::string>& made) {
@@ -165,9 +170,10 @@ Error cannot_make(const CgroupGroup& group, const SysError& error) {
 
 bool is_denied(int error) { return error == EACCES || error == EPERM || error == EROFS; }
 
-Result<void> equip(const CgroupLimits::Plan& plan, const CgroupGroup& group, int directory) {
+Result<void> equip(const CgroupLimits::Plan& plan, const CgroupGroup& group, Made made,
+                   int directory) {
   if (group.version == CgroupVersion::kV2) TRY(enable_controllers(group));
-  if (group.has_controller("cpuset")) TRY(fill_cpuset(group));
+  if (group.has_controller("cpuset")) TRY(fill_cpuset(group, made));
   TRY(cgroup::write_settings(group.directory, group.settings));
   if (group.version == CgroupVersion::kV1) return {};
   if (group.device_program) {
@@ -211,6 +217,19 @@ const CgroupSet::Group* CgroupSet::unified() const {
                                                                            : nullptr;
 }
 
+// The v2 directory, locked: of two creates that want the same group one fails, also in the moment
+// before the other's process has joined.
+Result<void> CgroupSet::hold(const CgroupGroup& group) {
+  TRY_ASSIGN(unified_, open_at(AT_FDCWD, group.directory.c_str(), O_RDONLY | O_DIRECTORY));
+  const auto locked = try_lock_exclusive(unified_.get());
+  if (locked) return {};
+  if (locked.error().error != EWOULDBLOCK)
+    return std::unexpected(Error(locked.error()).within(group.directory));
+  return fail(ErrorKind::kExists,
+              "another container is just being created in the cgroup " + group.directory,
+              "choose another /linux/cgroupsPath");
+}
+
 Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last) {
   for (std::size_t i = first; i < last; ++i) {
     const CgroupGroup& group = plan.groups[i];
@@ -223,12 +242,10 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
       continue;
     }
     if (!made) return std::unexpected(cannot_make(group, made.error()));
+    if (group.version == CgroupVersion::kV2) TRY(hold(group));
     if (*made == Made::kThere) TRY(check_existing(group));
     groups_.push_back({group.version, group.controllers, group.directory});
-    if (group.version == CgroupVersion::kV2) {
-      TRY_ASSIGN(unified_, open_at(AT_FDCWD, group.directory.c_str(), O_RDONLY | O_DIRECTORY));
-    }
-    TRY(equip(plan, group, unified_.get()));
+    TRY(equip(plan, group, *made, unified_.get()));
     if (group.version == CgroupVersion::kV2) continue;  // mostly joined by clone3: see membership()
     TRY_ASSIGN(Fd membership, open_at(AT_FDCWD, group.membership.c_str(), O_WRONLY));
     membership_.push_back(std::move(membership));
@@ -236,7 +253,7 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
   return {};
 }
 
-void CgroupSet::undo() noexcept {
+void CgroupSet::abandon() noexcept {
   for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory)
     ::rmdir(directory->c_str());
   *this = CgroupSet();
@@ -253,7 +270,7 @@ std::size_t v2_groups(const CgroupLimits::Plan& plan) {
 Result<CgroupSet> CgroupSet::prepare(const CgroupLimits::Plan& plan) {
   CgroupSet set;
   if (auto made = set.make(plan, 0, v2_groups(plan)); !made) {
-    set.undo();
+    set.abandon();
     return std::unexpected(std::move(made).error());
   }
   return set;
@@ -266,7 +283,7 @@ Result<void> CgroupSet::complete(const CgroupLimits::Plan& plan) {
 Result<CgroupSet> CgroupSet::create(const CgroupLimits::Plan& plan) {
   TRY_ASSIGN(CgroupSet set, prepare(plan));
   if (auto made = set.complete(plan); !made) {
-    set.undo();
+    set.abandon();
     return std::unexpected(std::move(made).error());
   }
   return set;
@@ -345,8 +362,7 @@ Result<std::vector<Fd>> CgroupSet::open_membership(HostPid init, std::string_vie
       directory = own_v2_directory(directory, init);
     const std::string path =
         with_slash(directory, group.version == CgroupVersion::kV2 ? "cgroup.procs" : "tasks");
-    const auto state = value_of(directory, "cgroup.type");
-    if (state && *state == "threaded")
+    if (group.version == CgroupVersion::kV2 && value_of(directory, "cgroup.type") == "threaded")
       return fail(ErrorKind::kUnsupported, "the container made its group " + directory +
                                                " threaded: no process can join it");
     auto file = open_at(AT_FDCWD, path.c_str(), O_WRONLY);

@@ -34,6 +34,9 @@ class CgroupSet {
   static Result<CgroupSet> prepare(const CgroupLimits::Plan& plan);
   Result<void> complete(const CgroupLimits::Plan& plan);
 
+  // Removes what this object made, the parents above the groups included where they are empty.
+  void abandon() noexcept;
+
   // The groups of an existing container. Those that are gone by now are simply not there.
   static Result<CgroupSet> open(std::span<const std::string> record);
 
@@ -94,7 +97,7 @@ class CgroupSet {
   const Group* unified() const;
   const Group* any_group() const;
   Result<void> make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last);
-  void undo() noexcept;
+  Result<void> hold(const CgroupGroup& group);
 
   std::vector<Group> groups_;
   std::vector<Fd> membership_;  // of the plan's groups in order

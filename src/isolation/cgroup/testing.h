@@ -98,6 +98,7 @@ class LiveGroups {
     TestChild context;
     context.parent.cgroup_files = *files;
     if (!answer_of(CgroupLimits::apply(plan_, context))) ::_exit(kChildCouldNotTry);
+    set_ = CgroupSet();  // as execve would close them
     ::_exit(answer_of(body()) ? kChildSaidYes : kChildSaidNo);
     return -1;
   }

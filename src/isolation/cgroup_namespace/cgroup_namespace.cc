@@ -1,5 +1,9 @@
 #include "isolation/cgroup_namespace/cgroup_namespace.h"
 
+#include <string_view>
+
+#include "sys/file.h"
+
 namespace bulkhead::isolation {
 
 Result<CgroupNamespace::Plan> CgroupNamespace::describe(const Request& request,
@@ -16,7 +20,19 @@ SysResult<void> CgroupNamespace::apply(const Plan& plan, ChildContext& child) no
 }
 
 SysResult<void> CgroupNamespace::verify(const Plan& plan, ChildContext& child) noexcept {
-  return verify_namespace(plan, child);
+  TRY(verify_namespace(plan, child));
+  if (plan.wish != NamespaceWish::kNew) return {};
+  char buffer[8 * 1024];
+  const auto text = read_small_file_at(child.proc, "self/cgroup", buffer);
+  if (!text) return std::unexpected(text.error());
+  // "4:memory:/"
+  for (std::string_view rest = *text; !rest.empty();) {
+    const std::size_t end = rest.find('\n');
+    if (!rest.substr(0, end).ends_with(":/"))
+      return not_held("the cgroup namespace's root is not the container's group", "self/cgroup");
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  }
+  return {};
 }
 
 }  // namespace bulkhead::isolation

@@ -7,8 +7,6 @@
 // Order:    after the process has joined its groups: the namespace's root is the group at that
 // moment
 //           (made by clone3 it would be the caller's).
-//
-// That the root is the right group is what the cgroup limits' verify reads: every path is "/".
 #pragma once
 
 #include "isolation/namespace.h"
@@ -33,6 +31,8 @@ struct CgroupNamespace {
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
+  // A new one: also that every path in /proc/self/cgroup is "/", the container's group being the
+  // root.
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 };
 

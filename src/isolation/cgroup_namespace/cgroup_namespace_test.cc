@@ -56,6 +56,25 @@ TEST(CgroupNamespace, VerifyNoticesThatApplyNeverRan) {
   }));
 }
 
+TEST(CgroupNamespace, VerifyNoticesThatTheGroupWasJoinedAfterwards) {
+  SKIP_UNLESS_ROOT();
+  // In any hierarchy: the first that is mounted in the usual place.
+  std::string group;
+  for (const char* mount : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup", "/sys/fs/cgroup/pids"})
+    if (group.empty() && ::access((std::string(mount) + "/cgroup.procs").c_str(), W_OK) == 0)
+      group = std::string(mount) + "/bulkhead-test-" + std::to_string(::getpid());
+  if (group.empty() || ::mkdir(group.c_str(), 0755) != 0) GTEST_SKIP() << "no cgroup hierarchy";
+  const NamespacePlan plan = plan_of(NamespaceWish::kNew);
+  EXPECT_TRUE(testing::in_child([&] {
+    TestChild child;
+    if (!CgroupNamespace::apply(plan, child)) testing::could_not_prepare("apply");
+    if (!write_file_at(AT_FDCWD, (group + "/cgroup.procs").c_str(), "0"))
+      testing::could_not_prepare("joining");
+    return !CgroupNamespace::verify(plan, child);
+  }));
+  EXPECT_EQ(::rmdir(group.c_str()), 0);
+}
+
 TEST(CgroupNamespace, FailsClosedWhenTheKernelRefuses) {
   const NamespacePlan plan = plan_of(NamespaceWish::kNew);
   EXPECT_TRUE(testing::in_child([&] {
