@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "storage/overlay.h"
 #include "sys/mount_api.h"
 
@@ -38,10 +40,13 @@ SysResult<Fd> mount_detached_layers(const Snapshot& snapshot, int user_namespace
     TRY(set_parameter(overlay.get(), option.key, option.value));
   if (snapshot.upper == Upper::kDiscarded)
     TRY(set_parameter(overlay.get(), "volatile", nullptr));
+  // Kept until the overlay is made: closing the last descriptor of a detached tree dissolves it, and
+  // the overlay, which holds the path alone until then, could no longer clone its mount.
+  std::vector<Fd> trees;
   for (const std::string& layer : snapshot.layers) {
-    // The kernel takes its own reference: ours ends here.
-    TRY_ASSIGN(const Fd tree, clone_layer(snapshot.store, layer.c_str(), user_namespace));
+    TRY_ASSIGN(Fd tree, clone_layer(snapshot.store, layer.c_str(), user_namespace));
     TRY(set_descriptor(overlay.get(), "lowerdir+", tree.get()));
+    trees.push_back(std::move(tree));
   }
   TRY(set_directory(overlay.get(), "upperdir", snapshot, "upper"));
   TRY(set_directory(overlay.get(), "workdir", snapshot, "work"));
