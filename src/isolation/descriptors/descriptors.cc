@@ -1,6 +1,7 @@
 #include "isolation/descriptors/descriptors.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,6 +100,31 @@ SysResult<void> for_each_open(int listing, Judge&& judge) noexcept {
   }
 }
 
+SysResult<void> list_others(int proc, unsigned first_free, const KeptNumbers& kept) noexcept {
+  TRY_ASSIGN(const Fd listing, open_at(proc, "self/fd", O_RDONLY | O_DIRECTORY));
+  const auto own = static_cast<unsigned>(listing.get());
+  return for_each_open(listing.get(), [&](unsigned fd) noexcept -> SysResult<void> {
+    if (fd < first_free || fd == own || kept.holds(fd)) return {};
+    return not_held("a descriptor is open that nobody asked for");
+  });
+}
+
+// Nothing is open but what is below `first_free` and `kept`, all of which are open.
+SysResult<void> check_no_others(int proc, unsigned first_free, const KeptNumbers& kept) noexcept {
+  // Since Linux 6.2 the directory's size is the number of open descriptors: if it is the number of
+  // those that should be, there are no others.
+  struct stat status{};
+  if (::fstatat(proc, "self/fd", &status, 0) != 0) return sys_fail("stat", "self/fd");
+  std::size_t expected = kept.all().size();
+  for (unsigned fd = 0; fd < first_free; ++fd)
+    if (::fcntl(static_cast<int>(fd), F_GETFD) >= 0) ++expected;
+  if (status.st_size > 0) {
+    if (static_cast<std::size_t>(status.st_size) == expected) return {};
+    return not_held("a descriptor is open that nobody asked for");
+  }
+  return list_others(proc, first_free, kept);
+}
+
 }  // namespace
 
 Result<Descriptors::Plan> Descriptors::describe(const Request& request, const HostFacts&) {
@@ -135,20 +161,17 @@ SysResult<void> Descriptors::apply(const Plan& plan, ChildContext& child) noexce
 
 SysResult<void> Descriptors::verify(const Plan& plan, ChildContext& child) noexcept {
   TRY_ASSIGN(const KeptNumbers kept, kept_by(plan, child));
-  const unsigned first_free = kFirst + plan.preserved;
-  {
-    TRY_ASSIGN(const Fd listing, open_at(child.proc, "self/fd", O_RDONLY | O_DIRECTORY));
-    const auto own = static_cast<unsigned>(listing.get());
-    TRY(for_each_open(listing.get(), [&](unsigned fd) noexcept -> SysResult<void> {
-      if (fd < first_free || fd == own) return {};
-      if (!kept.holds(fd)) return not_held("a descriptor is open that nobody asked for");
-      return check_kept(fd);
-    }));
-  }
+  for (const unsigned fd : kept.all()) TRY(check_kept(fd));
+  TRY(check_no_others(child.proc, kFirst + plan.preserved, kept));
   // It shows the host's processes: it must not be there when the program's path is resolved.
   if (::close(child.proc) != 0) return sys_fail("close");
   child.proc = -1;
   return {};
+}
+
+SysResult<void> Descriptors::verify_by_listing(const Plan& plan, ChildContext& child) noexcept {
+  TRY_ASSIGN(const KeptNumbers kept, kept_by(plan, child));
+  return list_others(child.proc, kFirst + plan.preserved, kept);
 }
 
 }  // namespace bulkhead::isolation

@@ -41,8 +41,10 @@ struct Descriptors {
   // Closes everything but 0 to 2, the preserved ones, child.keep (which close at execve), and
   // child.proc, which verify reads through and closes then. child.root is closed, too.
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
-  // Lists /proc/self/fd; the last use of child.proc, which is closed and -1 afterwards.
+  // Counts or lists /proc/self/fd; the last use of child.proc, which is closed and -1 afterwards.
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
+  // What verify falls back to where the kernel does not count (before 6.2); closes nothing.
+  static SysResult<void> verify_by_listing(const Plan& plan, ChildContext& child) noexcept;
 };
 
 }  // namespace bulkhead::isolation

@@ -96,8 +96,18 @@ TEST(Descriptors, FailClosedWhenTheKernelRefuses) {
   }));
   EXPECT_TRUE(in_child([] {
     TestChild child;
-    testing::kernel_refuses(SYS_getdents64, EPERM);
+    testing::kernel_refuses(SYS_newfstatat, EPERM);
     return Descriptors::apply({}, child) && !Descriptors::verify({}, child);
+  }));
+}
+
+TEST(Descriptors, AreListedWhereTheKernelDoesNotCountThem) {
+  EXPECT_TRUE(in_child([] {
+    TestChild child;
+    for (int fd = 200; fd < 900; ++fd) ::dup2(0, fd);  // more than one buffer of names
+    if (Descriptors::verify_by_listing({}, child)) return false;
+    return Descriptors::apply({}, child) && Descriptors::verify_by_listing({}, child) &&
+           ::dup2(0, 899) == 899 && !Descriptors::verify_by_listing({}, child);
   }));
 }
 
