@@ -20,8 +20,8 @@ namespace {
 using landlock::Mode;
 using landlock::Policy;
 
-// linux/landlock.h as of ABI 6. A kernel that knows less takes the longer form as long as the rest is
-// zero.
+// linux/landlock.h as of ABI 6. A kernel that knows less takes the longer form as long as the rest
+// is zero.
 struct RulesetAttributes {
   std::uint64_t handled_access_fs;
   std::uint64_t handled_access_net;
@@ -59,9 +59,10 @@ std::vector<Need> needs_of(const Policy& policy) {
 
 // Whether the tree at `rule` contains `path`, by their names.
 bool covers(std::string_view rule, std::string_view path) {
-  while (rule.ends_with('/') || rule.ends_with("/.")) rule.remove_suffix(rule.ends_with('/') ? 1 : 2);
-  return path.starts_with(rule) && (path.size() == rule.size() || rule.empty() ||
-                                    path[rule.size()] == '/');
+  while (rule.ends_with('/') || rule.ends_with("/."))
+    rule.remove_suffix(rule.ends_with('/') ? 1 : 2);
+  return path.starts_with(rule) &&
+         (path.size() == rule.size() || rule.empty() || path[rule.size()] == '/');
 }
 
 bool denied(const Landlock::Plan& plan, std::string_view path, std::uint64_t access) {
@@ -126,8 +127,7 @@ Landlock::Plan plan_of(const Policy& policy, int abi) {
 }
 
 SysResult<void> add_path(int ruleset, const Landlock::PathRule& rule) noexcept {
-  const auto opened =
-      open_at2(AT_FDCWD, rule.path.c_str(), O_PATH, RESOLVE_NO_MAGICLINKS);
+  const auto opened = open_at2(AT_FDCWD, rule.path.c_str(), O_PATH, RESOLVE_NO_MAGICLINKS);
   if (!opened) {
     if (rule.optional && (opened.error().error == ENOENT || opened.error().error == ENOTDIR))
       return {};
@@ -145,8 +145,8 @@ SysResult<void> add_path(int ruleset, const Landlock::PathRule& rule) noexcept {
 
 SysResult<void> restrict(const Landlock::Plan& plan) noexcept {
   const RulesetAttributes attributes{plan.handled_access_fs, plan.handled_access_net, plan.scoped};
-  const Fd ruleset(static_cast<int>(
-      ::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  const Fd ruleset(
+      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset) return sys_fail("landlock_create_ruleset");
   for (const Landlock::PathRule& rule : plan.paths) TRY(add_path(ruleset.get(), rule));
   for (const Landlock::PortRule& rule : plan.ports) {

@@ -36,16 +36,17 @@ struct Landlock {
   using After = LayerList<Capabilities, NoNewPrivileges>;
 
   struct PathRule {
-    std::string path;           // in the container
-    std::uint64_t access = 0;   // LANDLOCK_ACCESS_FS_*, within what the rule set handles
+    std::string path;               // in the container
+    std::uint64_t access = 0;       // LANDLOCK_ACCESS_FS_*, within what the rule set handles
     std::uint64_t file_access = 0;  // the part of it that a file (not a directory) can have
-    bool optional = false;      // skipped where the path does not exist
+    bool optional = false;          // skipped where the path does not exist
   };
   struct PortRule {
     std::uint16_t port = 0;
-    std::uint64_t access = 0;   // LANDLOCK_ACCESS_NET_*
+    std::uint64_t access = 0;  // LANDLOCK_ACCESS_NET_*
   };
-  // How verify sees the domain, which no file of the kernel shows: by something that the rules deny.
+  // How verify sees the domain, which no file of the kernel shows: by something that the rules
+  // deny.
   enum class Probe {
     kNone,        // the rules leave nothing that could be tried without a trace
     kListRoot,    // open "/" to list it

@@ -23,8 +23,8 @@ int kernel_abi() {
   return abi < 0 ? 0 : static_cast<int>(abi);
 }
 
-#define NEEDS_ABI(abi)                                                                       \
-  if (kernel_abi() < (abi))                                                                  \
+#define NEEDS_ABI(abi)      \
+  if (kernel_abi() < (abi)) \
   GTEST_SKIP() << "this kernel's Landlock has ABI " << kernel_abi() << "; the test needs " << (abi)
 
 Result<Landlock::Plan> plan_of(const std::string& annotation, int abi, bool is_default = false) {
@@ -114,7 +114,8 @@ TEST(Landlock, ClosesPorts) {
     return ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   };
   EXPECT_TRUE(in_child([&] { return bind_to(18124); })) << "positive control";
-  EXPECT_TRUE(in_child([&] { return apply(plan) && bind_to(18123) && !bind_to(18124) && errno == EACCES; }));
+  EXPECT_TRUE(in_child(
+      [&] { return apply(plan) && bind_to(18123) && !bind_to(18124) && errno == EACCES; }));
 }
 
 TEST(Landlock, ClosesAbstractSocketsAndSignals) {
@@ -132,15 +133,16 @@ TEST(Landlock, ClosesAbstractSocketsAndSignals) {
     const Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     return ::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size) == 0;
   };
-  EXPECT_TRUE(in_child([&] { return reach() && ::kill(::getppid(), 0) == 0; })) << "positive control";
+  EXPECT_TRUE(in_child([&] { return reach() && ::kill(::getppid(), 0) == 0; }))
+      << "positive control";
   EXPECT_TRUE(in_child([&] { return apply(plan) && !reach() && ::kill(::getppid(), 0) != 0; }));
 }
 
 TEST(Landlock, FailsClosedWhenTheKernelRefuses) {
   NEEDS_ABI(1);
   const auto plan = plan_here(kReadOnlySystem);
-  for (const long call : {SYS_landlock_create_ruleset, SYS_landlock_add_rule,
-                          SYS_landlock_restrict_self})
+  for (const long call :
+       {SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self})
     EXPECT_TRUE(in_child([&] {
       TestChild child;
       testing::kernel_refuses(call, EPERM);
@@ -150,8 +152,8 @@ TEST(Landlock, FailsClosedWhenTheKernelRefuses) {
 
 TEST(Landlock, FailsWhenAPathIsMissing) {
   NEEDS_ABI(1);
-  const auto plan =
-      plan_here(R"({"mode": "best-effort", "paths": [{"path": "/nonexistent", "access": ["read"]}]})");
+  const auto plan = plan_here(
+      R"({"mode": "best-effort", "paths": [{"path": "/nonexistent", "access": ["read"]}]})");
   EXPECT_TRUE(in_child([&] {
     TestChild child;
     const auto applied = Landlock::apply(plan, child);
@@ -178,7 +180,8 @@ TEST(Landlock, RefusesWhatTheKernelCannotEnforceWhenItIsRequired) {
 
 TEST(Landlock, EnforcesWhatItCanAtBest) {
   const auto plan = plan_of(R"({"mode": "best-effort", "tcp": {"bind": [80]},
-                                "paths": [{"path": "/", "access": ["write"]}]})", 2);
+                                "paths": [{"path": "/", "access": ["write"]}]})",
+                            2);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->standing, Standing::kApplied);
   EXPECT_EQ(plan->handled_access_fs, landlock::file_system_access_of(2));

@@ -1,4 +1,5 @@
-// What a container may touch under Landlock, as the annotation org.bulkhead.landlock says it in JSON:
+// What a container may touch under Landlock, as the annotation org.bulkhead.landlock says it in
+// JSON:
 //
 //   {
 //     "mode": "required",
@@ -11,7 +12,8 @@
 //     "scopes": ["abstract-unix-sockets", "signals"]
 //   }
 //
-// mode     "required" (what is taken when it is absent): the start is refused where the kernel cannot
+// mode     "required" (what is taken when it is absent): the start is refused where the kernel
+// cannot
 //          enforce all of it. "best-effort": what it can enforce is enforced, and explain and state
 //          tell the rest.
 // paths    When present, nothing but these trees (or files) can be used, and with the listed access
@@ -53,12 +55,13 @@ inline constexpr std::uint64_t kMakeSock = 1U << 9;
 inline constexpr std::uint64_t kMakeFifo = 1U << 10;
 inline constexpr std::uint64_t kMakeBlock = 1U << 11;
 inline constexpr std::uint64_t kMakeSym = 1U << 12;
-inline constexpr std::uint64_t kRefer = 1U << 13;      // ABI 2, Linux 5.19
-inline constexpr std::uint64_t kTruncate = 1U << 14;   // ABI 3, Linux 6.2
+inline constexpr std::uint64_t kRefer = 1U << 13;        // ABI 2, Linux 5.19
+inline constexpr std::uint64_t kTruncate = 1U << 14;     // ABI 3, Linux 6.2
 inline constexpr std::uint64_t kIoctlDevice = 1U << 15;  // ABI 5, Linux 6.10
 inline constexpr std::uint64_t kAllFileSystem = (1U << 16) - 1;
 // What a rule for something else than a directory may give.
-inline constexpr std::uint64_t kOnFiles = kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
+inline constexpr std::uint64_t kOnFiles =
+    kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDevice;
 
 inline constexpr std::uint64_t kBindTcp = 1U << 0;     // ABI 4, Linux 6.7
 inline constexpr std::uint64_t kConnectTcp = 1U << 1;  // ABI 4

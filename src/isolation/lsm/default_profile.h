@@ -20,8 +20,8 @@ struct AppArmorPaths {
 // Whether the kernel has the profile ("name (mode)" in its list).
 Result<bool> is_profile_loaded(std::string_view name, const AppArmorPaths& paths);
 
-// Loads the default profile unless it is loaded. Needs root and apparmor_parser; the error says what
-// was missing, and the caller leaves the default out with a warning.
+// Loads the default profile unless it is loaded. Needs root and apparmor_parser; the error says
+// what was missing, and the caller leaves the default out with a warning.
 Result<void> load_default_profile(const AppArmorPaths& paths);
 
 }  // namespace bulkhead::isolation

@@ -76,8 +76,9 @@ TEST(DefaultAppArmorProfile, IsUnderstoodByTheParser) {
   if (::access("/sbin/apparmor_parser", X_OK) != 0 ||
       ::access("/etc/apparmor.d/abstractions/base", R_OK) != 0)
     GTEST_SKIP() << "the package apparmor is not installed";
-  const std::string command = "/sbin/apparmor_parser --skip-kernel-load --skip-cache "
-                              BULKHEAD_APPARMOR_PROFILE " >/dev/null 2>&1";
+  const std::string command =
+      "/sbin/apparmor_parser --skip-kernel-load --skip-cache " BULKHEAD_APPARMOR_PROFILE
+      " >/dev/null 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0);
 }
 

@@ -23,8 +23,8 @@ bool printable(std::string_view text) {
   return true;
 }
 
-// Only what belongs to this procfs itself: neither a link that leads out of it nor something mounted
-// over the file (CVE-2025-52881).
+// Only what belongs to this procfs itself: neither a link that leads out of it nor something
+// mounted over the file (CVE-2025-52881).
 SysResult<Fd> open_attribute(const ChildContext& child, const char* path, int flags) noexcept {
   return open_at2(child.proc, path, flags,
                   RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS);
@@ -63,7 +63,8 @@ SysResult<void> apply_selinux(const LsmLabel::Plan& plan, const ChildContext& ch
 }
 
 // What execve will give: the first word, because AppArmor adds its mode ("name (enforce)").
-SysResult<void> expect(const SysResult<Fd>& file, std::string_view label, const char* what) noexcept {
+SysResult<void> expect(const SysResult<Fd>& file, std::string_view label,
+                       const char* what) noexcept {
   if (!file) return std::unexpected(file.error());
   std::array<char, 4096> buffer;
   const auto size = read_up_to(file->get(), buffer.data(), buffer.size());
@@ -116,8 +117,8 @@ Result<LsmLabel::Plan> LsmLabel::describe(const Request& request, const HostFact
   const std::string label = process->selinux_label.value_or("");
   if (!profile.empty()) {
     if (!printable(profile) || profile.size() > 4000)
-      return fail(ErrorKind::kInvalid, "/process/apparmorProfile: " + quoted(profile) +
-                                           " is not the name of a profile");
+      return fail(ErrorKind::kInvalid,
+                  "/process/apparmorProfile: " + quoted(profile) + " is not the name of a profile");
     if (host.apparmor) {
       plan.apparmor_profile = profile;
       plan.apparmor_command = "exec " + profile;
@@ -150,8 +151,8 @@ Explanation LsmLabel::explain(const Plan& plan) {
     explanation.facts.push_back({"AppArmor profile", quoted(plan.apparmor_profile),
                                  "taken on when the program is executed"});
   if (!plan.selinux_label.empty())
-    explanation.facts.push_back({"SELinux label", quoted(plan.selinux_label),
-                                 "taken on when the program is executed"});
+    explanation.facts.push_back(
+        {"SELinux label", quoted(plan.selinux_label), "taken on when the program is executed"});
   return explanation;
 }
 

@@ -4,7 +4,8 @@
 //           (writes to /proc/sysrq-trigger, mounts, access to other containers' labelled files).
 // Does not: anything by itself: the policy's text decides. Absent where the kernel has no such LSM.
 // Kernel:   /proc/self/attr/apparmor/exec (5.8+) or attr/exec; both take effect at execve.
-// Order:    before no-new-privileges, which would restrict AppArmor's change of profile; by a procfs
+// Order:    before no-new-privileges, which would restrict AppArmor's change of profile; by a
+// procfs
 //           that is known to be procfs, opened before any content of the container was reachable.
 #pragma once
 

@@ -1,5 +1,5 @@
-// This machine may have neither AppArmor nor SELinux: a tree of plain files stands in for procfs, and
-// what the kernel would answer is written into it.
+// This machine may have neither AppArmor nor SELinux: a tree of plain files stands in for procfs,
+// and what the kernel would answer is written into it.
 #include "isolation/lsm/lsm_label.h"
 
 #include <gtest/gtest.h>
@@ -96,7 +96,8 @@ TEST(LsmLabel, VerifyNoticesThatApplyNeverRan) {
   const auto plan = *plan_of(spec_with("bulkhead-default"), true);
   AttributeTree tree;
   EXPECT_FALSE(LsmLabel::verify(plan, tree.context));
-  for (const char* other : {"unconfined\n", "bulkhead-default-2 (enforce)\n", "bulkhead (enforce)\n"}) {
+  for (const char* other :
+       {"unconfined\n", "bulkhead-default-2 (enforce)\n", "bulkhead (enforce)\n"}) {
     tree.write("apparmor/exec", other);
     EXPECT_FALSE(LsmLabel::verify(plan, tree.context)) << other;
   }
@@ -118,7 +119,8 @@ TEST(LsmLabel, SaysThatAProfileIsNotLoaded) {
   EXPECT_TRUE(in_child([&] {
     testing::kernel_refuses(SYS_write, ENOENT);
     const auto applied = LsmLabel::apply(plan, tree.context);
-    return !applied && std::string_view(applied.error().call).find("not loaded") != std::string::npos &&
+    return !applied &&
+           std::string_view(applied.error().call).find("not loaded") != std::string::npos &&
            std::string_view(applied.error().subject) == "no-such-profile";
   }));
 }
@@ -128,7 +130,9 @@ TEST(LsmLabel, DoesNotFollowALinkOutOfTheTree) {
   const auto plan = *plan_of(spec_with("bulkhead-default"), true);
   AttributeTree tree;
   const std::string elsewhere = ::testing::TempDir() + "elsewhere-" + std::to_string(::getpid());
-  { const Fd file(::open(elsewhere.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)); }
+  {
+    const Fd file(::open(elsewhere.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  }
   ::unlink(tree.path("apparmor/exec").c_str());
   ASSERT_EQ(::symlink(elsewhere.c_str(), tree.path("apparmor/exec").c_str()), 0);
   EXPECT_FALSE(LsmLabel::apply(plan, tree.context));
@@ -156,9 +160,10 @@ TEST(LsmLabel, IsRefusedWhereTheHostLacksWhatWasAskedFor) {
   const auto apparmor = plan_of(spec_with("docker-default"), false);
   ASSERT_FALSE(apparmor);
   EXPECT_EQ(apparmor.error().kind(), ErrorKind::kUnsupported);
-  EXPECT_EQ(apparmor.error().message(),
-            "/process/apparmorProfile: \"docker-default\" was asked for, and AppArmor is not enabled on "
-            "this host");
+  EXPECT_EQ(
+      apparmor.error().message(),
+      "/process/apparmorProfile: \"docker-default\" was asked for, and AppArmor is not enabled on "
+      "this host");
   const auto selinux = plan_of(spec_with({}, kLabel), true);
   ASSERT_FALSE(selinux);
   EXPECT_NE(selinux.error().message().find("SELinux is not enabled"), std::string::npos);

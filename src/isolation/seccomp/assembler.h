@@ -55,9 +55,7 @@ class Assembler {
     code_.push_back({code, yes, no, operand});
     return here();
   }
-  std::uint8_t distance(Place target) const {
-    return static_cast<std::uint8_t>(here() - target);
-  }
+  std::uint8_t distance(Place target) const { return static_cast<std::uint8_t>(here() - target); }
 
   std::vector<sock_filter> code_;  // last instruction first
   std::vector<std::pair<std::uint32_t, Place>> returns_;

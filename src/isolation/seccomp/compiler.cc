@@ -21,7 +21,9 @@ constexpr std::uint32_t kArchOffset = offsetof(seccomp_data, arch);
 constexpr std::uint16_t kLoadWord = BPF_LD | BPF_W | BPF_ABS;
 
 constexpr std::uint32_t low(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
-constexpr std::uint32_t high(std::uint64_t value) { return static_cast<std::uint32_t>(value >> 32); }
+constexpr std::uint32_t high(std::uint64_t value) {
+  return static_cast<std::uint32_t>(value >> 32);
+}
 
 // Little-endian: the low word of an argument comes first.
 constexpr std::uint32_t low_offset(unsigned argument) {
@@ -148,8 +150,9 @@ class Compiler {
     std::size_t end = decision.cases.size();
     while (end > 0) {
       const std::size_t begin = alternatives_before(decision, end);
-      next = end - begin > 1 ? alternatives({&decision.cases[begin], end - begin}, decision.narrow, next)
-                             : conditions(decision.cases[end - 1], decision.narrow, next);
+      next = end - begin > 1
+                 ? alternatives({&decision.cases[begin], end - begin}, decision.narrow, next)
+                 : conditions(decision.cases[end - 1], decision.narrow, next);
       end = begin;
     }
     return next;
@@ -201,9 +204,11 @@ class Compiler {
       case Operator::kMaskedEqual: break;
     }
     const unsigned argument = condition.argument;
-    Target target = masked(low_offset(argument), low(condition.mask), low(condition.value), yes, no);
+    Target target =
+        masked(low_offset(argument), low(condition.mask), low(condition.value), yes, no);
     if (!narrow)
-      target = masked(high_offset(argument), high(condition.mask), high(condition.value), target, no);
+      target =
+          masked(high_offset(argument), high(condition.mask), high(condition.value), target, no);
     return target;
   }
 

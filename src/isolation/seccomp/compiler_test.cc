@@ -24,7 +24,8 @@ oci::Seccomp deny_by_default(std::vector<oci::SeccompRule> rules) {
   return profile;
 }
 
-oci::SeccompRule allow(std::vector<std::string> names, std::vector<oci::SeccompArgument> args = {}) {
+oci::SeccompRule allow(std::vector<std::string> names,
+                       std::vector<oci::SeccompArgument> args = {}) {
   return {std::move(names), "SCMP_ACT_ALLOW", std::nullopt, std::move(args)};
 }
 
@@ -42,7 +43,8 @@ class Filter {
                            std::array<std::uint64_t, 6> arguments = {}) const {
     return *interpret(program, testing::call_of(abi, find_syscall(name)->number(abi), arguments));
   }
-  std::uint32_t operator()(std::string_view name, std::array<std::uint64_t, 6> arguments = {}) const {
+  std::uint32_t operator()(std::string_view name,
+                           std::array<std::uint64_t, 6> arguments = {}) const {
     return (*this)(Abi::kX86_64, name, arguments);
   }
   std::vector<sock_filter> program;
@@ -133,8 +135,8 @@ TEST(SeccompCompiler, ComparesAll64BitsOfAnArgument) {
 }
 
 TEST(SeccompCompiler, ClosesSocketcallWhereTheFamilyIsFiltered) {
-  oci::Seccomp profile = deny_by_default({allow({"socket"}, {{0, 1, 0, "SCMP_CMP_EQ"}}),
-                                          allow({"connect"})});
+  oci::Seccomp profile =
+      deny_by_default({allow({"socket"}, {{0, 1, 0, "SCMP_CMP_EQ"}}), allow({"connect"})});
   profile.architectures.emplace_back("SCMP_ARCH_X86");
   const Filter filter(profile);
   EXPECT_EQ(filter(Abi::kI386, "socket", {1}), kAllow);
@@ -143,8 +145,8 @@ TEST(SeccompCompiler, ClosesSocketcallWhereTheFamilyIsFiltered) {
 }
 
 TEST(SeccompCompiler, DeniesSocketcallAtAllWhereAFamilyIsDenied) {
-  oci::Seccomp profile = deny_by_default(
-      {{{"socket"}, "SCMP_ACT_ERRNO", 97, {{0, 38, 0, "SCMP_CMP_EQ"}}}});
+  oci::Seccomp profile =
+      deny_by_default({{{"socket"}, "SCMP_ACT_ERRNO", 97, {{0, 38, 0, "SCMP_CMP_EQ"}}}});
   profile.default_action = "SCMP_ACT_ALLOW";
   profile.architectures.emplace_back("SCMP_ARCH_X86");
   const Filter filter(profile);
@@ -164,9 +166,9 @@ TEST(SeccompCompiler, RefusesAProfileThatIsTooLargeForTheKernel) {
 }
 
 TEST(SeccompCompiler, RefusesRulesThatContradictEachOther) {
-  const auto decisions = decide(*read_profile(deny_by_default(
-      {allow({"ioctl"}, {{1, 7, 0, "SCMP_CMP_EQ"}}),
-       {{"ioctl"}, "SCMP_ACT_TRAP", std::nullopt, {{1, 7, 0, "SCMP_CMP_EQ"}}}})));
+  const auto decisions = decide(*read_profile(
+      deny_by_default({allow({"ioctl"}, {{1, 7, 0, "SCMP_CMP_EQ"}}),
+                       {{"ioctl"}, "SCMP_ACT_TRAP", std::nullopt, {{1, 7, 0, "SCMP_CMP_EQ"}}}})));
   ASSERT_FALSE(decisions);
   EXPECT_NE(decisions.error().message().find("ioctl"), std::string::npos);
 }
@@ -188,9 +190,10 @@ TEST(SeccompCompiler, SaysWhatTheRulesSayForRandomProfiles) {
       ++compared;
       const auto verdict = interpret(*program, call);
       if (verdict == evaluate(*profile, call)) return;
-      ADD_FAILURE() << "round " << round << " number " << call.nr << " arch " << std::hex << call.arch
-                    << " arguments " << call.args[0] << ' ' << call.args[1] << ' ' << call.args[2]
-                    << ": filter " << verdict.value_or(0xBAD) << ", rules " << evaluate(*profile, call);
+      ADD_FAILURE() << "round " << round << " number " << call.nr << " arch " << std::hex
+                    << call.arch << " arguments " << call.args[0] << ' ' << call.args[1] << ' '
+                    << call.args[2] << ": filter " << verdict.value_or(0xBAD) << ", rules "
+                    << evaluate(*profile, call);
     });
     if (HasFailure()) return;
   }

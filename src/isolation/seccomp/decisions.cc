@@ -78,7 +78,8 @@ class Builder {
         if (abi != Abi::kX32 || number < kOldX32Numbers) last_named = std::max(last_named, number);
         if (is_default) continue;
         if (number >= 0) add(table, number, {conditions, &rule, call, false});
-        if (abi == Abi::kI386 && call->i386_door.number != 0) add_door(table, rule, call, conditions);
+        if (abi == Abi::kI386 && call->i386_door.number != 0)
+          add_door(table, rule, call, conditions);
       }
     }
     TRY(settle_groups(table, narrow));
@@ -154,8 +155,8 @@ class Builder {
     return index(std::move(decision));
   }
 
-  // Of two rules with equal conditions as this ABI sees them. What only looks equal when it is cut to
-  // 32 bits, or is derived, gives way instead.
+  // Of two rules with equal conditions as this ABI sees them. What only looks equal when it is cut
+  // to 32 bits, or is derived, gives way instead.
   static bool contradict(const Candidate& a, const Candidate& b) {
     return !a.behind_door && !b.behind_door && a.rule->verdict != b.rule->verdict &&
            a.rule->conditions == b.rule->conditions;

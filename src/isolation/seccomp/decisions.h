@@ -50,8 +50,8 @@ Result<Decisions> decide(const Profile& profile);
 // Whether a rule with the conditions `a` goes before one with `b` (rule 3 of profile.h).
 bool precedes(const std::vector<Condition>& a, const std::vector<Condition>& b);
 
-// i386 and x32 pass 32 bits; what x32 programs leave in the upper half of a register is no part of the
-// argument, and libseccomp does not look at it either.
+// i386 and x32 pass 32 bits; what x32 programs leave in the upper half of a register is no part of
+// the argument, and libseccomp does not look at it either.
 constexpr bool has_narrow_arguments(Abi abi) { return abi != Abi::kX86_64; }
 
 // Conditions as an ABI with 32-bit arguments sees them; always-true ones are left out.

@@ -9,6 +9,8 @@
 
 namespace bulkhead::isolation::seccomp {
 
+// clang-format off: names in rows, not one a line.
+
 // What every program may call. socket, clone, personality and ioctl are allowed by their arguments.
 inline constexpr std::string_view kAllowedCalls[] = {
     // Files and directories.
@@ -224,5 +226,7 @@ inline constexpr DeniedGroup kDeniedGroups[] = {
      "set by the engine; the name tells containers apart",
      kDeniedNames},
 };
+
+// clang-format on
 
 }  // namespace bulkhead::isolation::seccomp

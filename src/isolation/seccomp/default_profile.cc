@@ -30,7 +30,8 @@ constexpr std::uint64_t kTypeRaw = 3;
 constexpr std::uint64_t kTypeMask = 0xF;  // the rest are SOCK_CLOEXEC and SOCK_NONBLOCK
 constexpr std::uint64_t kRareProtocols[] = {33 /* DCCP */, 115 /* L2TP */, 132 /* SCTP */,
                                             136 /* UDP-Lite */};
-constexpr std::uint64_t kNetlinkOpen[] = {0 /* ROUTE */, 4 /* SOCK_DIAG */, 15 /* KOBJECT_UEVENT */};
+constexpr std::uint64_t kNetlinkOpen[] = {0 /* ROUTE */, 4 /* SOCK_DIAG */,
+                                          15 /* KOBJECT_UEVENT */};
 constexpr std::uint64_t kNetlinkNetAdmin[] = {12 /* NETFILTER */, 16 /* GENERIC */};
 constexpr std::uint64_t kNetlinkAudit = 9;
 
@@ -86,7 +87,8 @@ class Writer {
   void allow_if(const char* call, std::vector<oci::SeccompArgument> arguments) {
     add({call}, kAllow, std::nullopt, std::move(arguments));
   }
-  void refuse_if(const char* call, std::uint32_t error, std::vector<oci::SeccompArgument> arguments) {
+  void refuse_if(const char* call, std::uint32_t error,
+                 std::vector<oci::SeccompArgument> arguments) {
     add({call}, kErrno, error, std::move(arguments));
   }
 

@@ -1,4 +1,5 @@
-// What the default profile stops, each with a positive control: the same attempt without the profile.
+// What the default profile stops, each with a positive control: the same attempt without the
+// profile.
 #include "isolation/seccomp/default_profile.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +40,10 @@ Seccomp::Plan default_plan(const std::vector<std::string>& granted = kUsual) {
 // A raw system call by the 32-bit door of the kernel. Pointers must lie below 4 GiB.
 long int80(long number, unsigned long a = 0, unsigned long b = 0, unsigned long c = 0) {
   long result = number;
-  asm volatile("int $0x80" : "+a"(result) : "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+  asm volatile("int $0x80"
+               : "+a"(result)
+               : "b"(a), "c"(b), "d"(c)
+               : "memory", "r8", "r9", "r10", "r11");
   return result;
 }
 
@@ -52,8 +56,8 @@ void expect_stopped(Attempt attempt, int error) {
   const auto plan = default_plan();
   int without = -1;
   {
-    int* shared = static_cast<int*>(::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE,
-                                           MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    int* shared = static_cast<int*>(
+        ::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     in_child([&] {
       *shared = attempt();
       return true;
@@ -97,14 +101,15 @@ TEST(DefaultSeccompProfile, StopsXfrmSockets) {
 TEST(DefaultSeccompProfile, StopsAFamilyHiddenBehindTheUpperBits) {
   // The kernel reads 32 bits of the family: without the filter this is a Unix socket.
   expect_stopped(
-      [] { return outcome(::syscall(SYS_socket, 0x1'0000'0000UL | AF_UNIX, SOCK_STREAM, 0)); }, EPERM);
+      [] { return outcome(::syscall(SYS_socket, 0x1'0000'0000UL | AF_UNIX, SOCK_STREAM, 0)); },
+      EPERM);
 }
 
 TEST(DefaultSeccompProfile, StopsSocketcallWhereTheFamilyCannotBeSeen) {
   expect_stopped(
       [] {
-        auto* arguments = static_cast<std::uint32_t*>(
-            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
+        auto* arguments = static_cast<std::uint32_t*>(::mmap(
+            nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0));
         arguments[0] = AF_UNIX;
         arguments[1] = SOCK_STREAM;
         arguments[2] = 0;
@@ -130,12 +135,15 @@ TEST(DefaultSeccompProfile, HidesClone3) {
   const auto plan = default_plan();
   EXPECT_TRUE(in_child([&] {
     TestChild child;
-    return Seccomp::apply(plan, child) && ::syscall(SYS_clone3, nullptr, 0) == -1 && errno == ENOSYS;
+    return Seccomp::apply(plan, child) && ::syscall(SYS_clone3, nullptr, 0) == -1 &&
+           errno == ENOSYS;
   }));
 }
 TEST(DefaultSeccompProfile, StopsKeyrings) {
   expect_stopped(
-      [] { return outcome(::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 1)); },
+      [] {
+        return outcome(::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 1));
+      },
       EPERM);
 }
 TEST(DefaultSeccompProfile, StopsTracing) {
@@ -200,8 +208,9 @@ TEST(DefaultSeccompProfile, OpensWithACapabilityWhatIsOfNoUseWithoutIt) {
   const auto verdict = [](const Seccomp::Plan& plan, std::string_view name,
                           std::array<std::uint64_t, 6> arguments = {}) {
     return *seccomp::interpret(
-        plan.program, seccomp::testing::call_of(
-                          Abi::kX86_64, seccomp::find_syscall(name)->number(Abi::kX86_64), arguments));
+        plan.program,
+        seccomp::testing::call_of(Abi::kX86_64, seccomp::find_syscall(name)->number(Abi::kX86_64),
+                                  arguments));
   };
   const auto usual = default_plan();
   const auto admin = default_plan({"CAP_SYS_ADMIN", "CAP_NET_RAW", "CAP_SYS_PTRACE"});

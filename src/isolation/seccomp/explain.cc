@@ -92,7 +92,8 @@ Explanation Seccomp::explain(const Plan& plan) {
   for (const seccomp::DeniedGroup& group : seccomp::denied_groups())
     facts.push_back(group_fact(decisions, group));
   if (plan.notifies)
-    facts.push_back({"agent", plan.listener_path, "decides about the calls marked SCMP_ACT_NOTIFY"});
+    facts.push_back(
+        {"agent", plan.listener_path, "decides about the calls marked SCMP_ACT_NOTIFY"});
   if (!plan.foreign_architectures.empty())
     facts.push_back({"architectures without effect", joined(plan.foreign_architectures),
                      "an x86-64 kernel never runs them"});

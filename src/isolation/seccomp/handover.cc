@@ -65,8 +65,8 @@ SysResult<void> install_and_hand_over(const sock_fprog& program, std::uint32_t f
   exchange.parent = &parent;
   exchange.listener.store(Exchange::kPending, std::memory_order_relaxed);
   exchange.done.store(false, std::memory_order_relaxed);
-  constexpr int kThread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                          CLONE_SYSVSEM;
+  constexpr int kThread =
+      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
   if (::clone(carry, exchange.stack + sizeof exchange.stack, kThread, &exchange) < 0)
     return sys_fail("clone: a thread to hand over the seccomp listener");
   const long result = install(program, flags);

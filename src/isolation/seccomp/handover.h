@@ -3,8 +3,8 @@
 //
 // Any call after seccomp(2) could be one that the profile denies, or one that waits for the very
 // agent who has not got the descriptor yet: sendmsg, write, even futex. So a second thread is made
-// before; the filter does not concern it. The first thread installs the filter, leaves the number of
-// the descriptor in shared memory and spins there, without a system call; the second hands the
+// before; the filter does not concern it. The first thread installs the filter, leaves the number
+// of the descriptor in shared memory and spins there, without a system call; the second hands the
 // descriptor to the parent and ends. execve would end it, too.
 #pragma once
 

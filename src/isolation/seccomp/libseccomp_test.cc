@@ -78,8 +78,8 @@ class Reference {
     if (number == __NR_SCMP_ERROR) return true;
     std::vector<scmp_arg_cmp> arguments;
     for (const Condition& condition : rule.conditions) {
-      static constexpr scmp_compare kOperators[] = {SCMP_CMP_NE, SCMP_CMP_LT, SCMP_CMP_LE,
-                                                    SCMP_CMP_EQ, SCMP_CMP_GE, SCMP_CMP_GT,
+      static constexpr scmp_compare kOperators[] = {SCMP_CMP_NE,       SCMP_CMP_LT, SCMP_CMP_LE,
+                                                    SCMP_CMP_EQ,       SCMP_CMP_GE, SCMP_CMP_GT,
                                                     SCMP_CMP_MASKED_EQ};
       const bool masked = condition.op == Operator::kMaskedEqual;
       arguments.push_back({condition.argument, kOperators[static_cast<int>(condition.op)],
@@ -134,9 +134,10 @@ std::string file_text(const char* name) {
 }
 
 const std::vector<std::string> kDockerCapabilities = {
-    "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",  "CAP_FOWNER",    "CAP_MKNOD",
-    "CAP_NET_RAW", "CAP_SETGID",      "CAP_SETUID",  "CAP_SETFCAP",   "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+    "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+    "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+    "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+    "CAP_KILL",    "CAP_AUDIT_WRITE"};
 const std::vector<std::string> kNoCapabilities = {};
 const std::vector<std::string> kAdminCapabilities = {"CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_BPF",
                                                      "CAP_NET_ADMIN", "CAP_NET_RAW"};
@@ -178,9 +179,9 @@ TEST(SeccompBesideLibseccomp, OurDefaultProfileMeansTheSame) {
   }
 }
 
-// Leaves each call in one rule only. Of several rules for a call whose ranges overlap, libseccomp 2.5
-// misses one now and then, by the form of its tree; such rules as are in use are compared by the
-// profiles above.
+// Leaves each call in one rule only. Of several rules for a call whose ranges overlap,
+// libseccomp 2.5 misses one now and then, by the form of its tree; such rules as are in use are
+// compared by the profiles above.
 void keep_simple_rules(oci::Seccomp& file) {
   std::set<std::string> seen;
   for (oci::SeccompRule& rule : file.syscalls) {
@@ -212,8 +213,7 @@ TEST(SeccompBesideLibseccomp, RandomProfilesMeanTheSame) {
     Comparison comparison{*compile(*decide(profile)), theirs, profile.default_verdict};
     testing::visit_calls(profile, [&](const seccomp_data& call) {
       const Abi abi = Comparison::abi_of(call);
-      if (!is_door(call) && name_of(abi, call.nr) != "clone3")
-        comparison.compare(call);
+      if (!is_door(call) && name_of(abi, call.nr) != "clone3") comparison.compare(call);
     });
     if (HasFailure()) FAIL() << "round " << round;
   }
@@ -232,7 +232,8 @@ TEST(SeccompBesideLibseccomp, EachOperatorMeansTheSame) {
       const Profile profile = *read_profile(file);
       const Reference reference(profile);
       ASSERT_TRUE(reference.accepted());
-      Comparison comparison{*compile(*decide(profile)), reference.program(), profile.default_verdict};
+      Comparison comparison{*compile(*decide(profile)), reference.program(),
+                            profile.default_verdict};
       testing::visit_calls(profile, [&](const seccomp_data& call) { comparison.compare(call); });
       if (HasFailure()) FAIL() << op << ' ' << value;
     }
@@ -245,8 +246,9 @@ TEST(SeccompBesideLibseccomp, TheTableHasTheNumbersThatLibseccompHas) {
   for (const Abi abi : kAbis) {
     for (int number = 0; number < number_limit(abi); ++number) {
       const std::string_view name = name_of(abi, number);
-      const int raw = abi == Abi::kX32 ? static_cast<int>(static_cast<std::uint32_t>(number) | kX32Bit)
-                                       : number;
+      const int raw = abi == Abi::kX32
+                          ? static_cast<int>(static_cast<std::uint32_t>(number) | kX32Bit)
+                          : number;
       char* theirs = seccomp_syscall_resolve_num_arch(kArchitectures[index_of(abi)], raw);
       if (theirs != nullptr) {
         EXPECT_EQ(name, theirs) << number;

@@ -66,11 +66,11 @@ Result<void> hand_over_listener(const Seccomp::Plan& plan, oci::State state, Fd 
   document.state = std::move(state);
   const std::string text = oci::encode(document);
   const auto explained = [&](const SysError& error) {
-    return std::unexpected(Error(error)
-                               .within("seccomp: handing the listener to the agent at " +
-                                       quoted(plan.listener_path))
-                               .with_hint("linux.seccomp.listenerPath must name a listening "
-                                          "AF_UNIX stream socket"));
+    return std::unexpected(
+        Error(error)
+            .within("seccomp: handing the listener to the agent at " + quoted(plan.listener_path))
+            .with_hint("linux.seccomp.listenerPath must name a listening "
+                       "AF_UNIX stream socket"));
   };
   const auto connection = connect_to(plan.listener_path);
   if (!connection) return explained(connection.error());

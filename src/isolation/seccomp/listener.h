@@ -8,9 +8,9 @@
 
 namespace bulkhead::isolation {
 
-// Connects to plan.listener_path, sends one container process state with `listener` beside its first
-// byte, and closes the connection. An error means that the agent did not get it: the start must be
-// refused and the process killed.
+// Connects to plan.listener_path, sends one container process state with `listener` beside its
+// first byte, and closes the connection. An error means that the agent did not get it: the start
+// must be refused and the process killed.
 Result<void> hand_over_listener(const Seccomp::Plan& plan, oci::State state, Fd listener);
 
 }  // namespace bulkhead::isolation

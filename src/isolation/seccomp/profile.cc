@@ -11,8 +11,9 @@
 namespace bulkhead::isolation::seccomp {
 namespace {
 
-constexpr std::uint32_t kWaitKillable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
-constexpr std::uint32_t kLargestErrno = 0xFFFF;   // the filter's data field; the kernel caps at 4095
+constexpr std::uint32_t kWaitKillable = 1U
+                                        << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+constexpr std::uint32_t kLargestErrno = 0xFFFF;  // the filter's data field; the kernel caps at 4095
 
 template <class Value>
 struct Named {
@@ -58,11 +59,11 @@ constexpr Named<Abi> kArchitectures[] = {
     {"SCMP_ARCH_X32", Abi::kX32},
 };
 constexpr std::string_view kForeignArchitectures[] = {
-    "SCMP_ARCH_AARCH64",    "SCMP_ARCH_ARM",        "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K",
-    "SCMP_ARCH_MIPS",       "SCMP_ARCH_MIPS64",     "SCMP_ARCH_MIPS64N32",   "SCMP_ARCH_MIPSEL",
-    "SCMP_ARCH_MIPSEL64",   "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PARISC",     "SCMP_ARCH_PARISC64",
-    "SCMP_ARCH_PPC",        "SCMP_ARCH_PPC64",      "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_RISCV64",
-    "SCMP_ARCH_S390",       "SCMP_ARCH_S390X",      "SCMP_ARCH_SH",          "SCMP_ARCH_SHEB"};
+    "SCMP_ARCH_AARCH64",  "SCMP_ARCH_ARM",         "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K",
+    "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",      "SCMP_ARCH_MIPS64N32",   "SCMP_ARCH_MIPSEL",
+    "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PARISC",      "SCMP_ARCH_PARISC64",
+    "SCMP_ARCH_PPC",      "SCMP_ARCH_PPC64",       "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_RISCV64",
+    "SCMP_ARCH_S390",     "SCMP_ARCH_S390X",       "SCMP_ARCH_SH",          "SCMP_ARCH_SHEB"};
 
 constexpr Named<std::uint32_t> kFlags[] = {
     {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
@@ -102,8 +103,8 @@ Result<std::uint32_t> verdict_of(const std::string& action,
 
 Result<Condition> condition_of(const oci::SeccompArgument& argument, const std::string& where) {
   if (argument.index > 5)
-    return invalid(where + ".index", "system calls have the arguments 0 to 5, not " +
-                                         std::to_string(argument.index));
+    return invalid(where + ".index",
+                   "system calls have the arguments 0 to 5, not " + std::to_string(argument.index));
   const auto* op = find_named(kOperators, argument.op);
   if (op == nullptr)
     return invalid(where + ".op", quoted(argument.op) + " is not a comparison",

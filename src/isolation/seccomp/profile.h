@@ -5,7 +5,8 @@
 // in the field is written for):
 //   1. A rule whose action is the default action is as good as absent.
 //   2. A rule without conditions decides alone; of several such rules, the first.
-//   3. Otherwise the first rule whose conditions all hold, in order of precedence: rules are compared
+//   3. Otherwise the first rule whose conditions all hold, in order of precedence: rules are
+//   compared
 //      condition by condition, in the order of argument numbers; the one on the later argument goes
 //      first, then equality before "less" before "greater", then the narrower bound (for equality,
 //      the larger value); a rule that is the beginning of another goes before it.
@@ -18,7 +19,8 @@
 // Two exceptions, both so that programs fall back to what they know instead of failing:
 //   5. A call newer than every call that the profile names (by number, and newer than Linux 4.18)
 //      gets ENOSYS instead of a default action that denies.
-//   6. clone3, unless named, gets ENOSYS where a rule looks at clone's flags: clone3 keeps its flags
+//   6. clone3, unless named, gets ENOSYS where a rule looks at clone's flags: clone3 keeps its
+//   flags
 //      behind a pointer. C libraries then use clone.
 #pragma once
 
@@ -52,8 +54,8 @@ struct Condition {
 };
 
 struct Rule {
-  std::uint32_t verdict = 0;            // what the filter returns: SECCOMP_RET_* and its data
-  std::vector<Condition> conditions;    // all must hold; in the order of arguments; may be empty
+  std::uint32_t verdict = 0;          // what the filter returns: SECCOMP_RET_* and its data
+  std::vector<Condition> conditions;  // all must hold; in the order of arguments; may be empty
   std::vector<const SyscallRow*> calls;
 };
 

@@ -14,7 +14,8 @@ Result<oci::Seccomp> read(std::string_view rules, const std::vector<std::string>
   const std::string text = R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSYS",
       "archMap": [{"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]},
                   {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
-      "syscalls": [)" + std::string(rules) + "]}";
+      "syscalls": [)" + std::string(rules) +
+                           "]}";
   return read_profile_file(text, {granted, 6, 1});
 }
 

@@ -103,7 +103,9 @@ TEST(SeccompProfile, MeansTheMachinesOwnAbiByAnEmptyList) {
 
 TEST(SeccompProfile, TakesAnArgumentComparedTwiceAsAlternatives) {
   oci::Seccomp profile = minimal();
-  profile.syscalls = {{{"personality"}, "SCMP_ACT_ALLOW", std::nullopt,
+  profile.syscalls = {{{"personality"},
+                       "SCMP_ACT_ALLOW",
+                       std::nullopt,
                        {{0, 0, 0, "SCMP_CMP_EQ"}, {0, 8, 0, "SCMP_CMP_EQ"}}}};
   EXPECT_EQ(read_profile(profile)->rules.size(), 2U);
 }

@@ -99,10 +99,11 @@ std::uint32_t evaluate(const Profile& profile, const seccomp_data& call) {
     if (rule.verdict == profile.default_verdict) continue;
     for (const Concern& concern : concerns_of(profile, rule, abi, number)) {
       if (concern.conditions.empty()) return concern.verdict;
-      const bool all_hold = std::ranges::all_of(concern.conditions, [&](const Condition& condition) {
-        const std::uint64_t argument = call.args[condition.argument];
-        return holds(condition, has_narrow_arguments(abi) ? argument & 0xFFFF'FFFFU : argument);
-      });
+      const bool all_hold =
+          std::ranges::all_of(concern.conditions, [&](const Condition& condition) {
+            const std::uint64_t argument = call.args[condition.argument];
+            return holds(condition, has_narrow_arguments(abi) ? argument & 0xFFFF'FFFFU : argument);
+          });
       if (!all_hold) continue;
       if (!best || precedes(concern.conditions, best->conditions) ||
           (concern.conditions == best->conditions && best->behind_door && !concern.behind_door))
@@ -113,7 +114,7 @@ std::uint32_t evaluate(const Profile& profile, const seccomp_data& call) {
   if (find_syscall("clone3")->number(abi) == number && hides_clone3(profile, abi))
     return kNotImplementedVerdict;
   return denies && newer_than_profile(profile, abi, number) ? kNotImplementedVerdict
-                                                           : profile.default_verdict;
+                                                            : profile.default_verdict;
 }
 
 }  // namespace bulkhead::isolation::seccomp

@@ -1,5 +1,5 @@
-// The meaning of a profile, straight from its rules and without a thought for speed: what a compiled
-// program must say. For tests and fuzzing.
+// The meaning of a profile, straight from its rules and without a thought for speed: what a
+// compiled program must say. For tests and fuzzing.
 #pragma once
 
 #include <linux/seccomp.h>

@@ -1,5 +1,5 @@
-// Profiles made from the input: the compiled program must say what the rules say, for every call near
-// what they name.
+// Profiles made from the input: the compiled program must say what the rules say, for every call
+// near what they name.
 #include <cstdio>
 #include <cstdlib>
 

@@ -10,8 +10,7 @@ using namespace bulkhead::isolation::seccomp;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::vector<std::string> granted = {"CAP_SYS_ADMIN"};
-  const auto file =
-      read_profile_file({reinterpret_cast<const char*>(data), size}, {granted, 6, 1});
+  const auto file = read_profile_file({reinterpret_cast<const char*>(data), size}, {granted, 6, 1});
   if (!file) {
     if (file.error().message().empty()) std::abort();
     return 0;

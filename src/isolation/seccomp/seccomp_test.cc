@@ -309,7 +309,8 @@ TEST(SeccompListener, LeavesNoSecondThreadAndNoChildBehind) {
   std::string threads;
   for (int i = 0; i < 100 && threads.find("/sleep") == std::string::npos; ++i) {
     std::error_code error;
-    threads = std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe", error).string();
+    threads =
+        std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe", error).string();
     ::usleep(10'000);
   }
   const std::string task = "/proc/" + std::to_string(pid) + "/task";

@@ -50,8 +50,8 @@ class ProfileMaker {
   // Few names, so that rules meet; now and then any number of the table.
   std::string name() {
     static constexpr const char* kNames[] = {
-        "clone", "clone3", "socket", "socketcall", "ipc",   "shmget", "accept", "send", "ioctl",
-        "read",  "rseq",   "mseal",  "waitid",     "pwritev2", "personality"};
+        "clone", "clone3", "socket", "socketcall", "ipc",    "shmget",   "accept",     "send",
+        "ioctl", "read",   "rseq",   "mseal",      "waitid", "pwritev2", "personality"};
     if (draw_(3) != 0) return kNames[draw_(std::size(kNames))];
     const Abi abi = kAbis[draw_(kAbiCount)];
     const auto limit = static_cast<std::size_t>(number_limit(abi));
@@ -60,16 +60,16 @@ class ProfileMaker {
   }
 
   std::uint64_t value() {
-    static constexpr std::uint64_t kValues[] = {0,          1,          2,          38,
-                                                0x7FFFFFFF, 0xFFFFFFFF, 0x80000000, 0x100000000,
-                                                0x100000026, ~0ULL,     0x7E020000, 0x8000000000000000};
+    static constexpr std::uint64_t kValues[] = {
+        0,          1,           2,           38,    0x7FFFFFFF, 0xFFFFFFFF,
+        0x80000000, 0x100000000, 0x100000026, ~0ULL, 0x7E020000, 0x8000000000000000};
     return draw_(4) == 0 ? static_cast<std::uint64_t>(draw_(256)) << draw_(57)
                          : kValues[draw_(std::size(kValues))];
   }
 
   oci::SeccompRule rule() {
-    static constexpr const char* kOperators[] = {"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",
-                                                 "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
+    static constexpr const char* kOperators[] = {"SCMP_CMP_NE",       "SCMP_CMP_LT", "SCMP_CMP_LE",
+                                                 "SCMP_CMP_EQ",       "SCMP_CMP_GE", "SCMP_CMP_GT",
                                                  "SCMP_CMP_MASKED_EQ"};
     oci::SeccompRule rule;
     const std::size_t names = 1 + draw_(3);
@@ -87,9 +87,11 @@ class ProfileMaker {
 
 inline seccomp_data call_of(Abi abi, int number, std::array<std::uint64_t, 6> arguments = {}) {
   seccomp_data call{};
-  call.nr = abi == Abi::kX32 ? static_cast<int>(static_cast<std::uint32_t>(number) + kX32Bit) : number;
+  call.nr =
+      abi == Abi::kX32 ? static_cast<int>(static_cast<std::uint32_t>(number) + kX32Bit) : number;
   call.arch = abi == Abi::kI386 ? AUDIT_ARCH_I386 : AUDIT_ARCH_X86_64;
-  for (std::size_t i = 0; i < arguments.size(); ++i)  // the kernel extends 32-bit arguments with zeros
+  for (std::size_t i = 0; i < arguments.size();
+       ++i)  // the kernel extends 32-bit arguments with zeros
     call.args[i] = abi == Abi::kI386 ? arguments[i] & 0xFFFF'FFFFU : arguments[i];
   return call;
 }
@@ -100,8 +102,8 @@ inline std::vector<std::uint64_t> values_around(const Profile& profile, const Sy
   for (const Rule& rule : profile.rules) {
     if (std::ranges::find(rule.calls, call) == rule.calls.end()) continue;
     for (const Condition& condition : rule.conditions)
-      for (const std::uint64_t base : {condition.value, condition.value | ~condition.mask,
-                                       condition.value ^ 0x1'0000'0000})
+      for (const std::uint64_t base :
+           {condition.value, condition.value | ~condition.mask, condition.value ^ 0x1'0000'0000})
         for (const std::uint64_t value : {base - 1, base, base + 1}) values.push_back(value);
   }
   std::ranges::sort(values);
@@ -109,9 +111,9 @@ inline std::vector<std::uint64_t> values_around(const Profile& profile, const Sy
   return values;
 }
 
-// Calls at and beside everything that the profile compares: every number of each ABI (or each `step`th,
-// from `first` on), and those that are named, with arguments on both sides of each comparison.
-// `visit(call)`.
+// Calls at and beside everything that the profile compares: every number of each ABI (or each
+// `step`th, from `first` on), and those that are named, with arguments on both sides of each
+// comparison. `visit(call)`.
 template <class Visit>
 void visit_calls(const Profile& profile, Visit&& visit, int first = 0, int step = 1) {
   for (const Abi abi : kAbis)
@@ -128,7 +130,8 @@ void visit_calls(const Profile& profile, Visit&& visit, int first = 0, int step 
       for (std::size_t i = 0; i < values.size(); ++i) {
         for (std::size_t stride = 0; stride < 4; ++stride) {
           std::array<std::uint64_t, 6> arguments{};
-          for (std::size_t j = 0; j < 6; ++j) arguments[j] = values[(i + j * stride) % values.size()];
+          for (std::size_t j = 0; j < 6; ++j)
+            arguments[j] = values[(i + j * stride) % values.size()];
           if (first != nullptr) arguments[0] = *first;
           visit(call_of(abi, number, arguments));
         }
@@ -140,8 +143,8 @@ void visit_calls(const Profile& profile, Visit&& visit, int first = 0, int step 
     if (door != 0) visit_with(Abi::kI386, call->i386_door.number, &door);
   }
   for (const int number : {-1, -2, 0x3FFFFFFF, 0x40000000, 0x7FFFFFFF, INT32_MIN}) {
-    for (const auto arch : std::array<std::uint32_t, 3>{AUDIT_ARCH_X86_64, AUDIT_ARCH_I386,
-                                                        AUDIT_ARCH_AARCH64}) {
+    for (const auto arch :
+         std::array<std::uint32_t, 3>{AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64}) {
       seccomp_data call{};
       call.nr = number;
       call.arch = arch;
