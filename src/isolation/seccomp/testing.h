@@ -126,20 +126,20 @@ void visit_calls(const Profile& profile, Visit&& visit, int first = 0, int step 
   calls.erase(std::ranges::unique(calls).begin(), calls.end());
   for (const SyscallRow* call : calls) {
     const auto values = values_around(profile, call);
-    const auto visit_with = [&](Abi abi, int number, std::uint64_t* first) {
+    const auto visit_with = [&](Abi abi, int number, const std::uint64_t* argument) {
       for (std::size_t i = 0; i < values.size(); ++i) {
         for (std::size_t stride = 0; stride < 4; ++stride) {
           std::array<std::uint64_t, 6> arguments{};
           for (std::size_t j = 0; j < 6; ++j)
             arguments[j] = values[(i + j * stride) % values.size()];
-          if (first != nullptr) arguments[0] = *first;
+          if (argument != nullptr) arguments[0] = *argument;
           visit(call_of(abi, number, arguments));
         }
       }
     };
     for (const Abi abi : kAbis)
       if (call->number(abi) >= 0) visit_with(abi, call->number(abi), nullptr);
-    std::uint64_t door = call->i386_door.call;
+    const std::uint64_t door = call->i386_door.call;
     if (door != 0) visit_with(Abi::kI386, call->i386_door.number, &door);
   }
   for (const int number : {-1, -2, 0x3FFFFFFF, 0x40000000, 0x7FFFFFFF, INT32_MIN}) {
