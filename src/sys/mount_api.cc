@@ -10,7 +10,7 @@ namespace bulkhead {
 namespace {
 
 struct mount_attr kernel_form(const MountAttributes& attributes) noexcept {
-  struct mount_attr form {};
+  struct mount_attr form{};
   form.attr_set = attributes.set;
   form.attr_clr = attributes.clear;
   // The access time settings are one field: whoever sets one replaces the others.
@@ -82,13 +82,12 @@ SysResult<Fd> clone_tree_with(int directory, const char* path, Recursion recursi
 }
 
 SysResult<void> attach_mount(int tree, int directory, const char* name) noexcept {
-  const unsigned flags =
-      MOVE_MOUNT_F_EMPTY_PATH | (*name == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
+  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*name == '\0' ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
   if (::move_mount(tree, "", directory, name, flags) == 0) return {};
   if (errno != EINVAL) return sys_fail("move_mount", name);
   // mount(2) says ENOTDIR about a file on a directory and the other way round; so do we.
-  struct stat from {};
-  struct stat to {};
+  struct stat from{};
+  struct stat to{};
   const bool known = ::fstat(tree, &from) == 0 &&
                      ::fstatat(directory, name, &to, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0;
   const bool mismatch = known && S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode);
@@ -118,12 +117,14 @@ SysResult<void> bind_classic(int proc, int source, int target, Recursion recursi
 SysResult<void> set_attributes_classic(int proc, int root, Recursion recursion,
                                        const MountAttributes& attributes) noexcept {
   const bool changes = attributes.set != 0 || attributes.clear != 0;
-  if (changes && recursion == Recursion::kWholeTree) return sys_fail_with(ENOSYS, "mount_setattr(AT_RECURSIVE)");
-  if ((attributes.set & MOUNT_ATTR_IDMAP) != 0) return sys_fail_with(ENOSYS, "mount_setattr(MOUNT_ATTR_IDMAP)");
+  if (changes && recursion == Recursion::kWholeTree)
+    return sys_fail_with(ENOSYS, "mount_setattr(AT_RECURSIVE)");
+  if ((attributes.set & MOUNT_ATTR_IDMAP) != 0)
+    return sys_fail_with(ENOSYS, "mount_setattr(MOUNT_ATTR_IDMAP)");
   if (::fchdir(proc) != 0) return sys_fail("fchdir", "/proc");
   const DescriptorPath path(root);
   if (changes) {
-    struct statfs status {};
+    struct statfs status{};
     if (::fstatfs(root, &status) != 0) return sys_fail("fstatfs");
     // What was in force stays in force; the names of statvfs and of mount have the same values.
     auto flags = static_cast<unsigned long>(status.f_flags) &
@@ -151,10 +152,10 @@ SysResult<void> set_attributes_anyhow(int proc, int root, Recursion recursion,
 }
 
 bool is_same_file(int one, int other) noexcept {
-  struct stat first {};
-  struct stat second {};
-  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
-         first.st_ino == second.st_ino;
+  struct stat first{};
+  struct stat second{};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 DescriptorPath::DescriptorPath(int fd) noexcept {

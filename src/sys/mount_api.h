@@ -51,7 +51,8 @@ SysResult<void> set_attributes(int directory, const char* path, Recursion recurs
                                const MountAttributes& attributes) noexcept;
 
 // Whether a call of the new API failed because it is not there or is filtered away, so that the
-// classic one should be tried. EPERM belongs here: it is what seccomp filters of outer containers say.
+// classic one should be tried. EPERM belongs here: it is what seccomp filters of outer containers
+// say.
 constexpr bool is_refused_api(int error) noexcept { return error == ENOSYS || error == EPERM; }
 
 // "self/fd/N": a descriptor as a path relative to a procfs. For calls that take only paths; the
@@ -65,13 +66,13 @@ class DescriptorPath {
   char text_[24];
 };
 
-// The classic forms, by mount(2) on "self/fd/N". `proc` is a procfs that is known to be one; it is the
-// working directory afterwards.
+// The classic forms, by mount(2) on "self/fd/N". `proc` is a procfs that is known to be one; it is
+// the working directory afterwards.
 
 // A bind mount of what `source` is onto what `target` is.
 SysResult<void> bind_classic(int proc, int source, int target, Recursion recursion) noexcept;
-// What set_attributes() does, for kernels without mount_setattr: `root` is the root of the mount. Flags
-// of whole trees cannot be changed this way (ENOSYS).
+// What set_attributes() does, for kernels without mount_setattr: `root` is the root of the mount.
+// Flags of whole trees cannot be changed this way (ENOSYS).
 SysResult<void> set_attributes_classic(int proc, int root, Recursion recursion,
                                        const MountAttributes& attributes) noexcept;
 // The new call, or where that is missing the classic one.

@@ -1,9 +1,9 @@
 #include "sys/root_dir.h"
 
-#include <climits>
-#include <cstring>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <climits>
+#include <cstring>
 
 #include "sys/file.h"
 #include "sys/mount_api.h"
@@ -61,7 +61,8 @@ class Walk {
     directories_[++depth_] = directory.release();
     return {};
   }
-  // Puts the link's text before what is left; `slash` says whether anything, be it only a slash, is.
+  // Puts the link's text before what is left; `slash` says whether anything, be it only a slash,
+  // is.
   SysResult<void> splice(int link, std::size_t rest_at, bool slash, const char* path) noexcept;
 
   int directories_[kMaximumDepth];
@@ -70,7 +71,7 @@ class Walk {
 };
 
 SysResult<void> Walk::splice(int link, std::size_t rest_at, bool slash, const char* path) noexcept {
-  struct statfs status {};
+  struct statfs status{};
   if (::fstatfs(link, &status) != 0) return sys_fail("fstatfs", path);
   // A magic link looks like any other to readlink; nothing on a procfs is followed at all.
   if (status.f_type == PROC_SUPER_MAGIC) return sys_fail_with(ELOOP, "open", path);
@@ -108,7 +109,7 @@ SysResult<Fd> Walk::run(const char* path, int flags, Symlinks symlinks) noexcept
     }
     Fd next(::openat(here(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (!next) return sys_fail("open", path);
-    struct stat status {};
+    struct stat status{};
     if (::fstat(next.get(), &status) != 0) return sys_fail("fstat", path);
     if (S_ISLNK(status.st_mode)) {
       if (symlinks == Symlinks::kRefuse || ++links > kMaximumLinks)
@@ -204,8 +205,9 @@ SysResult<RootDir::Parent> RootDir::make_parent(const char* path) const noexcept
   if (length == 0 || is_dot(name, length) || is_dot_dot(name, length))
     return sys_fail_with(EINVAL, "open", path);
   auto directory =
-      slash == nullptr ? open(".", O_PATH | O_DIRECTORY)
-                       : make_directories_of(relative, static_cast<std::size_t>(slash - relative), 0755);
+      slash == nullptr
+          ? open(".", O_PATH | O_DIRECTORY)
+          : make_directories_of(relative, static_cast<std::size_t>(slash - relative), 0755);
   if (!directory) return sys_fail_with(directory.error().error, directory.error().call, path);
   return Parent{std::move(*directory), name};
 }
@@ -220,7 +222,7 @@ SysResult<Fd> RootDir::make_file(const char* path, mode_t mode) const noexcept {
     return sys_fail("mknod", path);
   auto file = open_at(parent->directory.get(), parent->name, O_PATH | O_NOFOLLOW);
   if (!file) return sys_fail_with(file.error().error, file.error().call, path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file->get(), &status) != 0) return sys_fail("fstat", path);
   if (S_ISLNK(status.st_mode)) return sys_fail_with(ELOOP, "open", path);
   return file;

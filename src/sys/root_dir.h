@@ -1,7 +1,7 @@
-// A directory that stands as the root of a file tree whose content is hostile. Every path is resolved
-// beneath it by the kernel (openat2 with RESOLVE_IN_ROOT, Linux 5.6): "..", absolute symbolic links
-// and links that are swapped while they are walked all end inside; magic links (/proc/self/root,
-// /proc/self/fd/N) are refused with ELOOP.
+// A directory that stands as the root of a file tree whose content is hostile. Every path is
+// resolved beneath it by the kernel (openat2 with RESOLVE_IN_ROOT, Linux 5.6): "..", absolute
+// symbolic links and links that are swapped while they are walked all end inside; magic links
+// (/proc/self/root, /proc/self/fd/N) are refused with ELOOP.
 //
 // Where openat2 is missing or filtered away (ENOSYS, EPERM), the components are walked one by one
 // without following links, which are then resolved here; links on a procfs are refused altogether.
@@ -28,8 +28,8 @@ class RootDir {
   int get() const noexcept { return fd_; }
 
   // Opens what exists. A leading slash means the same as none. `path` must outlive the error.
-  SysResult<Fd> open(const char* path, int flags, Symlinks symlinks = Symlinks::kFollowInside) const
-      noexcept;
+  SysResult<Fd> open(const char* path, int flags,
+                     Symlinks symlinks = Symlinks::kFollowInside) const noexcept;
 
   // mkdir -p: the directory as O_PATH. Existing links are followed inside; what is missing is made
   // one by one, and a dangling link on the way is an error (ELOOP, ENOTDIR), never followed.
@@ -49,7 +49,8 @@ class RootDir {
 
  private:
   SysResult<Fd> open_walking(const char* path, int flags, Symlinks symlinks) const noexcept;
-  SysResult<Fd> make_directories_of(const char* path, std::size_t length, mode_t mode) const noexcept;
+  SysResult<Fd> make_directories_of(const char* path, std::size_t length,
+                                    mode_t mode) const noexcept;
   int fd_;
 };
 

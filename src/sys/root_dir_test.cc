@@ -89,8 +89,9 @@ class HostileTree : public ::testing::TestWithParam<Kernel> {
   }
   static std::string error(int number) { return "error " + std::to_string(number); }
   bool outside_is_untouched() const {
-    struct stat status {};
-    return ::lstat((top_ + "/outside/new").c_str(), &status) != 0 && ::lstat("/nowhere", &status) != 0;
+    struct stat status{};
+    return ::lstat((top_ + "/outside/new").c_str(), &status) != 0 &&
+           ::lstat("/nowhere", &status) != 0;
   }
 
   std::string top_;
@@ -106,10 +107,12 @@ TEST_P(HostileTree, PathsAreThoseOfTheTree) {
 
 TEST_P(HostileTree, NoLinkLeadsOut) {
   EXPECT_TRUE(holds([](const RootDir& root) {
-    return read(root, "absolute/passwd") == "container" && read(root, "far/passwd") == "container" &&
-           read(root, "a/passwd") == "container" && read(root, "up/secret") == error(ENOENT) &&
+    return read(root, "absolute/passwd") == "container" &&
+           read(root, "far/passwd") == "container" && read(root, "a/passwd") == "container" &&
+           read(root, "up/secret") == error(ENOENT) &&
            read(root, "../outside/secret") == error(ENOENT) &&
-           read(root, "a/../../../outside/secret") == error(ENOENT) && read(root, "loop") == error(ELOOP);
+           read(root, "a/../../../outside/secret") == error(ENOENT) &&
+           read(root, "loop") == error(ELOOP);
   }));
 }
 
@@ -119,7 +122,8 @@ TEST_P(HostileTree, LinksCanBeRefusedAltogether) {
       const auto file = root.open(path, O_PATH, Symlinks::kRefuse);
       return !file && file.error().error == ELOOP;
     };
-    return refused("inside/file") && refused("absolute") && root.open("a/file", O_PATH, Symlinks::kRefuse);
+    return refused("inside/file") && refused("absolute") &&
+           root.open("a/file", O_PATH, Symlinks::kRefuse);
   }));
 }
 
@@ -132,14 +136,15 @@ TEST_P(HostileTree, MagicLinksAreRefused) {
     const RootDir root(everything.get());
     const std::string by_descriptor = "/proc/self/fd/" + std::to_string(secret.get()) + "/secret";
     return read(root, by_descriptor.c_str()) == error(ELOOP) &&
-           read(root, "/proc/self/root/etc/passwd") == error(ELOOP) && read(root, "/proc/self/cwd") == error(ELOOP);
+           read(root, "/proc/self/root/etc/passwd") == error(ELOOP) &&
+           read(root, "/proc/self/cwd") == error(ELOOP);
   }));
 }
 
 TEST_P(HostileTree, DirectoriesAreMadeInside) {
   EXPECT_TRUE(holds([](const RootDir& root) {
     const auto made = root.make_directories("/x/y/./z", 0750);
-    struct stat status {};
+    struct stat status{};
     return made && ::fstat(made->get(), &status) == 0 && S_ISDIR(status.st_mode) &&
            (status.st_mode & 0777) == 0750 && root.make_directories("absolute/new/deep", 0755) &&
            root.open("etc/new/deep", O_PATH) && root.make_directories("a/b", 0755);
@@ -149,9 +154,10 @@ TEST_P(HostileTree, DirectoriesAreMadeInside) {
 
 TEST_P(HostileTree, DanglingLinksAreNotMadeInto) {
   EXPECT_TRUE(holds([](const RootDir& root) {
-    return !root.make_directories("dangling/x", 0755) && !root.make_directories("a/dangling", 0755) &&
-           !root.make_file("dangling", 0644) && !root.make_file("a/dangling", 0644) &&
-           !root.make_file("a/dangling/x", 0644) && !root.make_directories("a/file/x", 0755);
+    return !root.make_directories("dangling/x", 0755) &&
+           !root.make_directories("a/dangling", 0755) && !root.make_file("dangling", 0644) &&
+           !root.make_file("a/dangling", 0644) && !root.make_file("a/dangling/x", 0644) &&
+           !root.make_directories("a/file/x", 0755);
   }));
   EXPECT_TRUE(outside_is_untouched());
 }
@@ -159,11 +165,12 @@ TEST_P(HostileTree, DanglingLinksAreNotMadeInto) {
 TEST_P(HostileTree, FilesAreMadeWithTheirParents) {
   EXPECT_TRUE(holds([](const RootDir& root) {
     const auto made = root.make_file("run/lock/x", 0640);
-    struct stat status {};
+    struct stat status{};
     if (!made || ::fstat(made->get(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
     const auto again = root.make_file("run/lock/x", 0640);
     const auto existing = root.make_file("a/passwd", 0640);
-    return again && existing && read(root, "etc/passwd") == "container" && !root.make_file("x/..", 0640);
+    return again && existing && read(root, "etc/passwd") == "container" &&
+           !root.make_file("x/..", 0640);
   }));
 }
 
@@ -187,8 +194,9 @@ TEST_P(HostileTree, LongPathsAreErrors) {
   }));
 }
 
-// A rival swaps a directory with a link to the outside, as fast as he can, while a file beneath it is
-// made and opened. With openat(2) on the joined path, the positive control, he gets what he wants.
+// A rival swaps a directory with a link to the outside, as fast as he can, while a file beneath it
+// is made and opened. With openat(2) on the joined path, the positive control, he gets what he
+// wants.
 TEST_P(HostileTree, ARivalWhoSwapsDirectoriesGetsNothing) {
   ASSERT_EQ(::mkdir((top_ + "/root/swap").c_str(), 0755), 0);
   link("../outside", "root/swap.link");
@@ -196,12 +204,15 @@ TEST_P(HostileTree, ARivalWhoSwapsDirectoriesGetsNothing) {
   if (rival == 0) {
     const std::string one = top_ + "/root/swap";
     const std::string other = top_ + "/root/swap.link";
-    for (;;) ::syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), 2 /* RENAME_EXCHANGE */);
+    for (;;)
+      ::syscall(SYS_renameat2, AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(),
+                2 /* RENAME_EXCHANGE */);
   }
   bool naive_escaped = false;
   for (int i = 0; i < 20000 && !naive_escaped; ++i) {
-    const Fd file(::open((top_ + "/root/swap/naive").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-    struct stat status {};
+    const Fd file(
+        ::open((top_ + "/root/swap/naive").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+    struct stat status{};
     naive_escaped = ::lstat((top_ + "/outside/naive").c_str(), &status) == 0;
   }
   EXPECT_TRUE(holds([](const RootDir& root) {
@@ -213,7 +224,7 @@ TEST_P(HostileTree, ARivalWhoSwapsDirectoriesGetsNothing) {
   }));
   ::kill(rival, SIGKILL);
   ::waitpid(rival, nullptr, 0);
-  struct stat status {};
+  struct stat status{};
   EXPECT_TRUE(naive_escaped) << "the control: without RootDir the rival should have succeeded";
   EXPECT_NE(::lstat((top_ + "/outside/x").c_str(), &status), 0);
   EXPECT_NE(::lstat((top_ + "/outside/deep").c_str(), &status), 0);
@@ -222,7 +233,8 @@ TEST_P(HostileTree, ARivalWhoSwapsDirectoriesGetsNothing) {
 INSTANTIATE_TEST_SUITE_P(Kernels, HostileTree,
                          ::testing::Values(Kernel::kWithOpenat2, Kernel::kWithoutOpenat2),
                          [](const auto& run) {
-                           return run.param == Kernel::kWithOpenat2 ? "WithOpenat2" : "WithoutOpenat2";
+                           return run.param == Kernel::kWithOpenat2 ? "WithOpenat2"
+                                                                    : "WithoutOpenat2";
                          });
 
 }  // namespace

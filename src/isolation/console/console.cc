@@ -31,8 +31,10 @@ SysResult<Fd> container_root(const ChildContext& child) noexcept {
   return open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
 }
 
-// The multiplexer of the container's own devpts: the device 5:2 on a devpts, whatever the path says.
-SysResult<Fd> open_multiplexer(const ConsolePlan& plan, const ChildContext& child, int root) noexcept {
+// The multiplexer of the container's own devpts: the device 5:2 on a devpts, whatever the path
+// says.
+SysResult<Fd> open_multiplexer(const ConsolePlan& plan, const ChildContext& child,
+                               int root) noexcept {
   const int anchor = anchor_of(child, plan.multiplexer.anchor);
   const bool anchored = plan.multiplexer.anchor != Anchor::kRoot && anchor >= 0;
   const char* subject = plan.multiplexer.absolute.c_str();
@@ -40,8 +42,8 @@ SysResult<Fd> open_multiplexer(const ConsolePlan& plan, const ChildContext& chil
                    .open(anchored ? plan.multiplexer.path.c_str() : subject, O_PATH);
   if (!found) return sys_fail_with(found.error().error, found.error().call, subject);
   // Checked before it is opened: to open a hostile device could have effects of its own.
-  struct stat status {};
-  struct statfs system {};
+  struct stat status{};
+  struct statfs system{};
   if (::fstat(found->get(), &status) != 0) return sys_fail("fstat", subject);
   if (::fstatfs(found->get(), &system) != 0) return sys_fail("fstatfs", subject);
   if (!is_device(status, 5, 2) || system.f_type != DEVPTS_SUPER_MAGIC)
@@ -59,8 +61,8 @@ SysResult<Fd> open_slave(int master, const char* subject) noexcept {
   const int fd = ::ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (fd < 0) return sys_fail("ioctl(TIOCGPTPEER)", subject);
   Fd slave(fd);
-  struct stat status {};
-  struct statfs system {};
+  struct stat status{};
+  struct statfs system{};
   if (::fstat(fd, &status) != 0) return sys_fail("fstat", subject);
   if (::fstatfs(fd, &system) != 0) return sys_fail("fstatfs", subject);
   const unsigned device_major = major(status.st_rdev);
@@ -71,7 +73,8 @@ SysResult<Fd> open_slave(int master, const char* subject) noexcept {
 }
 
 // /dev/console shows the terminal: the very descriptor is bound, not a path.
-SysResult<void> bind_console(const ConsolePlan& plan, int slave, const ChildContext& child) noexcept {
+SysResult<void> bind_console(const ConsolePlan& plan, int slave,
+                             const ChildContext& child) noexcept {
   const char* subject = plan.console.absolute.c_str();
   const int anchor = anchor_of(child, plan.console.anchor);
   const bool anchored = plan.console.anchor != Anchor::kRoot && anchor >= 0;
@@ -84,7 +87,8 @@ SysResult<void> bind_console(const ConsolePlan& plan, int slave, const ChildCont
     if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject);
     return {};
   }
-  if (!is_refused_api(tree.error().error)) return sys_fail_with(tree.error().error, "open_tree", subject);
+  if (!is_refused_api(tree.error().error))
+    return sys_fail_with(tree.error().error, "open_tree", subject);
   const auto bound = bind_classic(child.proc, slave, target->get(), Recursion::kThisMount);
   if (!bound) return sys_fail_with(bound.error().error, bound.error().call, subject);
   return {};
@@ -92,7 +96,7 @@ SysResult<void> bind_console(const ConsolePlan& plan, int slave, const ChildCont
 
 SysResult<void> set_size(const ConsolePlan& plan, int slave) noexcept {
   if (!plan.size) return {};
-  struct winsize size {};
+  struct winsize size{};
   size.ws_row = plan.size->height;
   size.ws_col = plan.size->width;
   if (::ioctl(slave, TIOCSWINSZ, &size) != 0) return sys_fail("ioctl(TIOCSWINSZ)");
@@ -125,9 +129,12 @@ Result<ConsolePlan> Console::describe(const Request& request, const HostFacts&) 
     plan.multiplexer.anchor = Anchor::kRoot;
     return plan;
   }
-  if (layout.mount_at("/dev/pts") == MountLayout::kAll && layout.mount_at("/dev") == MountLayout::kAll)
-    return fail(ErrorKind::kInvalid, "/process/terminal: the container has no devpts to take a terminal from",
-                "add {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\", \"options\": "
+  if (layout.mount_at("/dev/pts") == MountLayout::kAll &&
+      layout.mount_at("/dev") == MountLayout::kAll)
+    return fail(ErrorKind::kInvalid,
+                "/process/terminal: the container has no devpts to take a terminal from",
+                "add {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\", "
+                "\"options\": "
                 "[\"newinstance\", \"ptmxmode=0666\", \"mode=0620\"]} to mounts");
   return plan;
 }
@@ -166,12 +173,13 @@ SysResult<void> Console::apply(const Plan& plan, ChildContext& child) noexcept {
 
 SysResult<void> Console::verify(const Plan& plan, ChildContext& child) noexcept {
   if (!plan.terminal) return {};
-  struct stat slave {};
+  struct stat slave{};
   if (child.console < 0 || ::fstat(child.console, &slave) != 0)
     return not_held("no terminal was opened", "/dev/console");
   for (int fd = 0; fd <= 2; ++fd) {
-    struct stat status {};
-    if (::fstat(fd, &status) != 0 || status.st_rdev != slave.st_rdev || status.st_dev != slave.st_dev)
+    struct stat status{};
+    if (::fstat(fd, &status) != 0 || status.st_rdev != slave.st_rdev ||
+        status.st_dev != slave.st_dev)
       return not_held("standard input, output or error is not the terminal", "/dev/console");
   }
   pid_t session = 0;

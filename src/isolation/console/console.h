@@ -21,15 +21,14 @@ struct ConsolePlan {
   Place multiplexer;          // /dev/pts/ptmx
   Place console;              // /dev/console
   std::optional<oci::ConsoleSize> size;
-  std::uint32_t owner = 0;    // the process's user, who must be able to open his own terminal again
+  std::uint32_t owner = 0;  // the process's user, who must be able to open his own terminal again
 };
 
 struct Console {
   static constexpr std::string_view kName = "console";
   static constexpr Card kCard{
       "the container holding a terminal of the host; a swapped /dev/pts/N passing for its own",
-      "escape sequences written to whoever shows the terminal",
-      "devpts; TIOCGPTPEER, Linux 4.13",
+      "escape sequences written to whoever shows the terminal", "devpts; TIOCGPTPEER, Linux 4.13",
       "after the mounts, which bring the devpts, and after devices, which make /dev"};
   using Plan = ConsolePlan;
   using After = LayerList<struct EarlyMounts, struct LateMounts, struct Devices>;

@@ -6,7 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "isolation/devices/devices.h"
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -26,7 +26,8 @@ class ConsoleInTree : public ::testing::Test {
   }
   // As the parent does: a terminal without its master hangs up.
   static void keep_master(TestChild& child) {
-    child.context.parent.send_descriptor = [](void* self, std::string_view, int fd) noexcept -> SysResult<void> {
+    child.context.parent.send_descriptor = [](void* self, std::string_view,
+                                              int fd) noexcept -> SysResult<void> {
       if (::dup(fd) < 0) return sys_fail("dup");
       ++static_cast<ParentStandIn*>(self)->descriptors_sent;
       return {};
@@ -52,13 +53,14 @@ TEST_F(ConsoleInTree, HoldsAfterApply) {
     TRY(make_console(child));
     TRY(verify_again<Console>(request_of(spec_), host_, child));
     if (child.parent.descriptors_sent != 1) return sys_fail_with(EBADE, "the master was not sent");
-    struct winsize size {};
+    struct winsize size{};
     if (::ioctl(0, TIOCGWINSZ, &size) != 0 || size.ws_row != 42 || size.ws_col != 137)
       return sys_fail_with(EBADE, "size");
-    struct stat terminal {};
-    struct stat console {};
-    if (!step_inside(child) || ::fstat(1, &terminal) != 0 || ::stat("/dev/console", &console) != 0 ||
-        terminal.st_rdev != console.st_rdev || terminal.st_uid != 1234)
+    struct stat terminal{};
+    struct stat console{};
+    if (!step_inside(child) || ::fstat(1, &terminal) != 0 ||
+        ::stat("/dev/console", &console) != 0 || terminal.st_rdev != console.st_rdev ||
+        terminal.st_uid != 1234)
       return sys_fail_with(EBADE, "/dev/console");
     const Fd own(::open("/dev/tty", O_RDWR | O_CLOEXEC));
     if (!own) return sys_fail("open /dev/tty");
@@ -127,7 +129,8 @@ TEST_F(ConsoleInTree, VerifyNoticesThatApplyNeverRan) {
 
 TEST_F(ConsoleInTree, FailsClosedWhenTheKernelRefuses) {
   SKIP_UNLESS_ROOT();
-  for (const std::uint32_t request : {0x5441U /* TIOCGPTPEER */, 0x540EU /* TIOCSCTTY */, 0x5414U /* TIOCSWINSZ */})
+  for (const std::uint32_t request :
+       {0x5441U /* TIOCGPTPEER */, 0x540EU /* TIOCSCTTY */, 0x5414U /* TIOCSWINSZ */})
     EXPECT_TRUE(in_child([&] {
       kernel_refuses_argument(SYS_ioctl, 1, request, EPERM);
       TestChild child;

@@ -17,8 +17,9 @@ struct DefaultNode {
 
 // What the runtime specification promises to every container.
 constexpr std::array kDefaultNodes = {
-    DefaultNode{"/dev/null", 1, 3},    DefaultNode{"/dev/zero", 1, 5}, DefaultNode{"/dev/full", 1, 7},
-    DefaultNode{"/dev/random", 1, 8},  DefaultNode{"/dev/urandom", 1, 9}, DefaultNode{"/dev/tty", 5, 0},
+    DefaultNode{"/dev/null", 1, 3},    DefaultNode{"/dev/zero", 1, 5},
+    DefaultNode{"/dev/full", 1, 7},    DefaultNode{"/dev/random", 1, 8},
+    DefaultNode{"/dev/urandom", 1, 9}, DefaultNode{"/dev/tty", 5, 0},
 };
 
 struct DefaultLink {
@@ -42,8 +43,10 @@ std::uint32_t type_of(const std::string& type) {
 Result<DeviceNodePlan> plan_device(const oci::Device& device, const MountLayout& layout,
                                    const std::string& where) {
   DeviceNodePlan node;
-  if (device.path.empty() || device.path.front() != '/' || device.path.find('\0') != std::string::npos)
-    return fail(ErrorKind::kInvalid, where + "/path: " + quoted(device.path) + " is not an absolute path",
+  if (device.path.empty() || device.path.front() != '/' ||
+      device.path.find('\0') != std::string::npos)
+    return fail(ErrorKind::kInvalid,
+                where + "/path: " + quoted(device.path) + " is not an absolute path",
                 "name the node as the container sees it, for example \"/dev/fuse\"");
   node.source = clean_path(device.path);
   if (node.source == "/")
@@ -54,13 +57,16 @@ Result<DeviceNodePlan> plan_device(const oci::Device& device, const MountLayout&
                 "use \"c\", \"b\", \"u\" or \"p\"");
   const bool numbered = device.major && device.minor;
   if (node.type != S_IFIFO && !numbered)
-    return fail(ErrorKind::kInvalid, where + ": " + quoted(device.path) + " has no major or minor number",
+    return fail(ErrorKind::kInvalid,
+                where + ": " + quoted(device.path) + " has no major or minor number",
                 "both are required, but for type \"p\"");
   constexpr std::int64_t kMostMajor = (1 << 12) - 1;
   constexpr std::int64_t kMostMinor = (1 << 20) - 1;
   if (node.type != S_IFIFO) {
-    if (*device.major < 0 || *device.major > kMostMajor || *device.minor < 0 || *device.minor > kMostMinor)
-      return fail(ErrorKind::kInvalid, where + ": the device number " + std::to_string(*device.major) + ":" +
+    if (*device.major < 0 || *device.major > kMostMajor || *device.minor < 0 ||
+        *device.minor > kMostMinor)
+      return fail(ErrorKind::kInvalid, where + ": the device number " +
+                                           std::to_string(*device.major) + ":" +
                                            std::to_string(*device.minor) + " is out of range");
     node.major = static_cast<std::uint32_t>(*device.major);
     node.minor = static_cast<std::uint32_t>(*device.minor);
@@ -87,7 +93,8 @@ bool has_new_user_namespace(const oci::Spec& spec) {
 DeviceMethod method_for(const Request& request, const HostFacts& host, const MountLayout& layout) {
   const std::size_t dev = layout.mount_at("/dev");
   if (dev != MountLayout::kAll && layout.is_bind(dev)) return DeviceMethod::kOnlyCheck;
-  if (has_new_user_namespace(request.spec) || !host.in_initial_user_namespace) return DeviceMethod::kBind;
+  if (has_new_user_namespace(request.spec) || !host.in_initial_user_namespace)
+    return DeviceMethod::kBind;
   return DeviceMethod::kMake;
 }
 
@@ -112,8 +119,11 @@ Result<DevicesPlan> Devices::describe(const Request& request, const HostFacts& h
   };
   for (const DefaultNode& node : kDefaultNodes) {
     if (taken(node.path)) continue;
-    plan.nodes.push_back({.place = layout.place_of(node.path), .source = node.path, .type = S_IFCHR,
-                          .major = node.major, .minor = node.minor});
+    plan.nodes.push_back({.place = layout.place_of(node.path),
+                          .source = node.path,
+                          .type = S_IFCHR,
+                          .major = node.major,
+                          .minor = node.minor});
   }
   for (const DefaultLink& link : kDefaultLinks)
     if (!taken(link.path)) plan.links.push_back({layout.place_of(link.path), link.target});
@@ -130,14 +140,13 @@ Explanation Devices::explain(const Plan& plan) {
     explanation.standing = Standing::kNotApplicable;
     explanation.reason = "the container has its devices already";
   }
-  const char* why = plan.method == DeviceMethod::kBind   ? "bound from the host: mknod is not allowed"
+  const char* why = plan.method == DeviceMethod::kBind ? "bound from the host: mknod is not allowed"
                     : plan.method == DeviceMethod::kMake ? ""
                                                          : "checked only";
   for (const DeviceNodePlan& node : plan.nodes) {
     const char* kind = node.type == S_IFBLK ? "block " : node.type == S_IFIFO ? "fifo" : "";
-    const std::string number = node.type == S_IFIFO
-                                   ? ""
-                                   : std::to_string(node.major) + ":" + std::to_string(node.minor);
+    const std::string number =
+        node.type == S_IFIFO ? "" : std::to_string(node.major) + ":" + std::to_string(node.minor);
     explanation.facts.push_back({node.source, kind + number, why});
   }
   return explanation;

@@ -38,7 +38,8 @@ SysResult<Spot> spot_of(const Place& place, const ChildContext& child) noexcept 
   const int anchor = anchor_of(child, place.anchor);
   const RootDir root(anchor >= 0 ? anchor : child.root);
   auto parent = root.make_parent(anchor >= 0 ? place.path.c_str() : place.absolute.c_str());
-  if (!parent) return sys_fail_with(parent.error().error, parent.error().call, place.absolute.c_str());
+  if (!parent)
+    return sys_fail_with(parent.error().error, parent.error().call, place.absolute.c_str());
   spot.owned = std::move(parent->directory);
   spot.directory = spot.owned.get();
   spot.name = parent->name;
@@ -47,7 +48,7 @@ SysResult<Spot> spot_of(const Place& place, const ChildContext& child) noexcept 
 
 // What stands there must be this very device, whoever made it.
 SysResult<void> check_node(const Spot& spot, const DeviceNodePlan& node) noexcept {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(spot.directory, spot.name, &status, AT_SYMLINK_NOFOLLOW) != 0)
     return sys_fail("fstatat", subject_of(node));
   if (!is_the_device(status, node))
@@ -56,7 +57,8 @@ SysResult<void> check_node(const Spot& spot, const DeviceNodePlan& node) noexcep
 }
 
 SysResult<void> make_node(const Spot& spot, const DeviceNodePlan& node) noexcept {
-  if (::mknodat(spot.directory, spot.name, node.type | node.mode, makedev(node.major, node.minor)) != 0)
+  if (::mknodat(spot.directory, spot.name, node.type | node.mode,
+                makedev(node.major, node.minor)) != 0)
     return sys_fail("mknod", subject_of(node));
   if ((node.uid != 0 || node.gid != 0) &&
       ::fchownat(spot.directory, spot.name, node.uid, node.gid, AT_SYMLINK_NOFOLLOW) != 0)
@@ -64,11 +66,11 @@ SysResult<void> make_node(const Spot& spot, const DeviceNodePlan& node) noexcept
   return {};
 }
 
-// The host's node of the same path, checked by its number through the descriptor that is then bound:
-// a path that was swapped in between cannot get in (CVE-2025-31133). Read-only, so that root inside
-// cannot change the mode of the host's node; devices are written all the same.
-constexpr MountAttributes kNodeAttributes{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0,
-                                          MS_PRIVATE, -1};
+// The host's node of the same path, checked by its number through the descriptor that is then
+// bound: a path that was swapped in between cannot get in (CVE-2025-31133). Read-only, so that root
+// inside cannot change the mode of the host's node; devices are written all the same.
+constexpr MountAttributes kNodeAttributes{MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                                          0, MS_PRIVATE, -1};
 
 // Without the new mount API.
 SysResult<void> bind_node_classic(int source, const Spot& spot, const DeviceNodePlan& node,
@@ -88,11 +90,12 @@ SysResult<void> bind_node_classic(int source, const Spot& spot, const DeviceNode
 
 SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node,
                           const ChildContext& child) noexcept {
-  auto tree = clone_tree_with(AT_FDCWD, node.source.c_str(), Recursion::kThisMount, kNodeAttributes);
+  auto tree =
+      clone_tree_with(AT_FDCWD, node.source.c_str(), Recursion::kThisMount, kNodeAttributes);
   const bool classic = !tree && is_refused_api(tree.error().error);
   if (classic) tree = open_at(AT_FDCWD, node.source.c_str(), O_PATH);
   if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject_of(node));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(tree->get(), &status) != 0) return sys_fail("fstat", subject_of(node));
   if (!is_the_device(status, node))
     return sys_fail_with(ENXIO, "the host's node is another device", subject_of(node));
@@ -101,7 +104,8 @@ SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node,
   if (classic) return bind_node_classic(tree->get(), spot, node, child);
   // Never onto a link: move_mount does not follow the last component.
   const auto attached = attach_mount(tree->get(), spot.directory, spot.name);
-  if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject_of(node));
+  if (!attached)
+    return sys_fail_with(attached.error().error, attached.error().call, subject_of(node));
   return {};
 }
 
@@ -131,8 +135,10 @@ SysResult<void> place_link(const DeviceLinkPlan& link, const ChildContext& child
 SysResult<void> check_bound_dev(const DevicesPlan& plan, const ChildContext& child) noexcept {
   for (const DeviceNodePlan& node : plan.nodes) {
     const auto file = RootDir(child.root).open(node.source.c_str(), O_PATH);
-    if (!file) return sys_fail_with(file.error().error, "a device is missing in the bound /dev", subject_of(node));
-    struct stat status {};
+    if (!file)
+      return sys_fail_with(file.error().error, "a device is missing in the bound /dev",
+                           subject_of(node));
+    struct stat status{};
     if (::fstat(file->get(), &status) != 0) return sys_fail("fstat", subject_of(node));
     if (!is_the_device(status, node))
       return sys_fail_with(EEXIST, "something else stands where the device goes", subject_of(node));
@@ -156,7 +162,7 @@ SysResult<void> Devices::verify(const Plan& plan, ChildContext& child) noexcept 
   std::size_t checked = 0;
   for (const DeviceNodePlan& node : plan.nodes) {
     if (++checked > 2) break;
-    struct stat status {};
+    struct stat status{};
     const bool anchored = node.place.anchor == Anchor::kDev && child.fresh_dev >= 0;
     const int directory = anchored ? child.fresh_dev : AT_FDCWD;
     const char* path = anchored ? node.place.path.c_str() : node.source.c_str();

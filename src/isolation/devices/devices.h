@@ -2,9 +2,11 @@
 //
 // Stops:         raw disks, memory and other hardware being there to open; a node of another device
 //                passing for /dev/null.
-// Does not stop: opening a device whose node the container makes itself (mknod): the device cgroup, the
+// Does not stop: opening a device whose node the container makes itself (mknod): the device cgroup,
+// the
 //                bounding set without CAP_MKNOD and nodev mounts do.
-// Kernel:        mknodat(2); where that is not allowed (user namespaces) the host's own node is bound:
+// Kernel:        mknodat(2); where that is not allowed (user namespaces) the host's own node is
+// bound:
 //                open_tree and move_mount, Linux 5.2.
 // Order:         after the mounts, because /dev is one; before the root switch, because binding
 //                needs the host's nodes.
@@ -21,7 +23,7 @@ namespace bulkhead::isolation {
 
 struct DeviceNodePlan {
   Place place;
-  std::string source;  // on the host, for binding: the same path
+  std::string source;      // on the host, for binding: the same path
   std::uint32_t type = 0;  // S_IFCHR, S_IFBLK or S_IFIFO
   std::uint32_t mode = 0666;
   std::uint32_t major = 0;
@@ -53,7 +55,8 @@ struct Devices {
       "hardware being there to open; a node of another device passing for /dev/null",
       "opening a device whose node the container makes itself (the device cgroup does)",
       "mknodat(2); or the host's node bound by open_tree and move_mount, Linux 5.2",
-      "after the mounts, because /dev is one; before the root switch: binding needs the host's nodes"};
+      "after the mounts, because /dev is one; before the root switch: binding needs the host's "
+      "nodes"};
   using Plan = DevicesPlan;
   using After = LayerList<struct EarlyMounts, struct LateMounts>;
 

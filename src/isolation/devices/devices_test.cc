@@ -5,7 +5,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -13,12 +13,13 @@ namespace {
 using namespace testing;
 
 bool is_device(const char* path, unsigned device_major, unsigned device_minor) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path, &status) == 0 && S_ISCHR(status.st_mode) &&
          status.st_rdev == makedev(device_major, device_minor);
 }
 
-oci::Device device(std::string type, std::string path, std::int64_t device_major, std::int64_t device_minor) {
+oci::Device device(std::string type, std::string path, std::int64_t device_major,
+                   std::int64_t device_minor) {
   oci::Device made;
   made.type = std::move(type);
   made.path = std::move(path);
@@ -84,13 +85,15 @@ TEST_F(DevicesInTree, HoldsAfterApply) {
     TestChild child;
     TRY(make_devices(child));
     if (!step_inside(child)) return sys_fail("chroot");
-    struct stat tun {};
-    struct stat pipe {};
-    const bool good = is_device("/dev/null", 1, 3) && is_device("/dev/zero", 1, 5) && is_device("/dev/full", 1, 7) &&
-                      is_device("/dev/random", 1, 8) && is_device("/dev/urandom", 1, 9) &&
-                      is_device("/dev/tty", 5, 0) && is_device("/dev/net/tun", 10, 200) && exists("/dev/ptmx") &&
-                      exists("/dev/stderr") && ::stat("/dev/net/tun", &tun) == 0 && (tun.st_mode & 07777) == 0640 &&
-                      tun.st_uid == 3 && tun.st_gid == 4 && ::stat("/dev/pipe", &pipe) == 0 && S_ISFIFO(pipe.st_mode);
+    struct stat tun{};
+    struct stat pipe{};
+    const bool good = is_device("/dev/null", 1, 3) && is_device("/dev/zero", 1, 5) &&
+                      is_device("/dev/full", 1, 7) && is_device("/dev/random", 1, 8) &&
+                      is_device("/dev/urandom", 1, 9) && is_device("/dev/tty", 5, 0) &&
+                      is_device("/dev/net/tun", 10, 200) && exists("/dev/ptmx") &&
+                      exists("/dev/stderr") && ::stat("/dev/net/tun", &tun) == 0 &&
+                      (tun.st_mode & 07777) == 0640 && tun.st_uid == 3 && tun.st_gid == 4 &&
+                      ::stat("/dev/pipe", &pipe) == 0 && S_ISFIFO(pipe.st_mode);
     if (!good) return sys_fail_with(EBADE, "devices");
     return verify_again<Devices>(request_of(spec_), host_, child);
   }));
@@ -103,11 +106,12 @@ TEST_F(DevicesInTree, AreBoundWhereTheyCannotBeMade) {
     TestChild child;
     TRY(make_devices(child));
     if (!step_inside(child)) return sys_fail("chroot");
-    struct statvfs status {};
+    struct statvfs status{};
     const Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
     const bool good = is_device("/dev/null", 1, 3) && is_device("/dev/urandom", 1, 9) && null &&
                       ::write(null.get(), "x", 1) == 1 && ::statvfs("/dev/null", &status) == 0 &&
-                      (status.f_flag & ST_RDONLY) != 0 && ::chmod("/dev/null", 0600) != 0 && errno == EROFS;
+                      (status.f_flag & ST_RDONLY) != 0 && ::chmod("/dev/null", 0600) != 0 &&
+                      errno == EROFS;
     if (!good) return sys_fail_with(EBADE, "bound devices");
     return {};
   }));
@@ -121,16 +125,20 @@ TEST_F(DevicesInTree, AUserNamespaceGetsTheHostsNodes) {
   const auto plan = Devices::describe(request_of(spec_), host_);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->method, DeviceMethod::kBind);
-  EXPECT_TRUE(in_child_as_root_of_user_namespace([&]() -> SysResult<void> {
-    TestChild child;
-    TRY(make_devices(child));
-    if (!step_inside(child)) return sys_fail("chroot");
-    if (!is_device("/dev/null", 1, 3) || !is_device("/dev/tty", 5, 0)) return sys_fail_with(EBADE, "devices");
-    const Fd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
-    char byte = 1;
-    if (!zero || ::read(zero.get(), &byte, 1) != 1 || byte != 0) return sys_fail_with(EBADE, "read /dev/zero");
-    return {};
-  }, CLONE_NEWNS));
+  EXPECT_TRUE(in_child_as_root_of_user_namespace(
+      [&]() -> SysResult<void> {
+        TestChild child;
+        TRY(make_devices(child));
+        if (!step_inside(child)) return sys_fail("chroot");
+        if (!is_device("/dev/null", 1, 3) || !is_device("/dev/tty", 5, 0))
+          return sys_fail_with(EBADE, "devices");
+        const Fd zero(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+        char byte = 1;
+        if (!zero || ::read(zero.get(), &byte, 1) != 1 || byte != 0)
+          return sys_fail_with(EBADE, "read /dev/zero");
+        return {};
+      },
+      CLONE_NEWNS));
 }
 
 TEST_F(DevicesInTree, SomethingElseWhereADeviceGoesIsAnError) {

@@ -1,11 +1,11 @@
-// What `bulkhead` masks and makes read-only in the specifications that it writes itself: Docker's list,
-// and further files that tell a container about its host or its neighbours and that no common
+// What `bulkhead` masks and makes read-only in the specifications that it writes itself: Docker's
+// list, and further files that tell a container about its host or its neighbours and that no common
 // program needs. The runtime masks what its caller's specification lists, no more.
 //
-// Left open, because common programs read them: /proc/cpuinfo, meminfo, stat, uptime, loadavg, version,
-// vmstat (nproc, free, top, vmstat, the JVM, the start-up of Go and glibc), /proc/sys/kernel/random
-// (D-Bus, journald), /proc/sys/fs/file-nr, /sys/devices/system/node and cpu (NUMA-aware allocators),
-// /sys/block (rotational or not). What they tell is not isolated.
+// Left open, because common programs read them: /proc/cpuinfo, meminfo, stat, uptime, loadavg,
+// version, vmstat (nproc, free, top, vmstat, the JVM, the start-up of Go and glibc),
+// /proc/sys/kernel/random (D-Bus, journald), /proc/sys/fs/file-nr, /sys/devices/system/node and cpu
+// (NUMA-aware allocators), /sys/block (rotational or not). What they tell is not isolated.
 #pragma once
 
 #include <array>
@@ -33,10 +33,12 @@ inline constexpr std::array kDefaultMaskedPaths = {
     DefaultPath{"/proc/sched_debug", "names and cgroups of every process on the host"},
     DefaultPath{"/proc/scsi", "removes the host's disks from the kernel"},
     DefaultPath{"/proc/timer_list", "processes of the host by their timers, and kernel addresses"},
-    DefaultPath{"/sys/devices/virtual/powercap", "power meters precise enough to recover keys (PLATYPUS)"},
+    DefaultPath{"/sys/devices/virtual/powercap",
+                "power meters precise enough to recover keys (PLATYPUS)"},
     DefaultPath{"/sys/firmware", "firmware tables and EFI variables"},
     // Further ones: activity of the neighbours, moment by moment.
-    DefaultPath{"/proc/buddyinfo", "free memory of the host in detail: a signal between containers"},
+    DefaultPath{"/proc/buddyinfo",
+                "free memory of the host in detail: a signal between containers"},
     DefaultPath{"/proc/diskstats", "input and output of the neighbours"},
     DefaultPath{"/proc/fs", "block groups and journals of the host's file systems"},
     DefaultPath{"/proc/locks", "file locks of every process on the host"},

@@ -14,14 +14,15 @@
 namespace bulkhead::isolation {
 namespace {
 
-constexpr std::uint64_t kCoverAttributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+constexpr std::uint64_t kCoverAttributes =
+    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 constexpr MountAttributes kNullAttributes{kCoverAttributes, 0, MS_PRIVATE, -1};
 constexpr MountAttributes kReadOnly{MOUNT_ATTR_RDONLY, 0, 0, -1};
 
 // Whatever else stands at that path must not become a window (CVE-2025-31133).
 SysResult<void> require_null_device(int fd) noexcept {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return sys_fail("fstat", "/dev/null");
   if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(1, 3))
     return sys_fail_with(ENXIO, "the null device is another file", "/dev/null");
@@ -56,8 +57,8 @@ SysResult<void> Masker::enter(int directory) noexcept {
   return {};
 }
 
-// In a procfs that this launch has just mounted, names are what the kernel says they are, but for the
-// processes' directories and the links into them, behind which magic links wait.
+// In a procfs that this launch has just mounted, names are what the kernel says they are, but for
+// the processes' directories and the links into them, behind which magic links wait.
 bool Masker::is_plain_proc(const Place& place) const noexcept {
   if (place.anchor != Anchor::kProc || child_.fresh_proc < 0) return false;
   const std::string_view path = place.path;
@@ -103,7 +104,8 @@ SysResult<void> Masker::bind_read_only_classic(int source, const Place& place) n
   const auto mounted = open(place);
   if (!mounted || !is_same_file(source, mounted->get()))
     return sys_fail_with(EXDEV, "the path was swapped while it was mounted", subject);
-  const auto set = set_attributes_anyhow(child_.proc, mounted->get(), Recursion::kThisMount, kReadOnly);
+  const auto set =
+      set_attributes_anyhow(child_.proc, mounted->get(), Recursion::kThisMount, kReadOnly);
   if (!set) return sys_fail_with(set.error().error, set.error().call, subject);
   return {};
 }
@@ -111,7 +113,8 @@ SysResult<void> Masker::bind_read_only_classic(int source, const Place& place) n
 SysResult<void> Masker::put_classic(Kind kind, int source, const Place& place) noexcept {
   if (kind == Kind::kFile) return bind_read_only_classic(source, place);
   const auto target = open(place);
-  if (!target) return sys_fail_with(target.error().error, target.error().call, place.absolute.c_str());
+  if (!target)
+    return sys_fail_with(target.error().error, target.error().call, place.absolute.c_str());
   TRY(enter(child_.proc));
   if (::mount("tmpfs", DescriptorPath(target->get()).c_str(), "tmpfs",
               MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
@@ -120,7 +123,8 @@ SysResult<void> Masker::put_classic(Kind kind, int source, const Place& place) n
 }
 
 // Onto `name` beneath `directory`, which is a procfs; or onto the descriptor itself.
-SysResult<void> Masker::put(Kind kind, int directory, const char* name, const Place& place) noexcept {
+SysResult<void> Masker::put(Kind kind, int directory, const char* name,
+                            const Place& place) noexcept {
   const char* subject = place.absolute.c_str();
   const auto cover = cover_of(kind);
   if (!cover) return std::unexpected(cover.error());
@@ -158,7 +162,7 @@ SysResult<void> Masker::mask(const Place& place) noexcept {
     if (is_missing(target.error().error)) return {};
     return sys_fail_with(target.error().error, target.error().call, place.absolute.c_str());
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(target->get(), &status) != 0) return sys_fail("fstat", place.absolute.c_str());
   const Kind kind = S_ISDIR(status.st_mode) ? Kind::kDirectory : Kind::kFile;
   return put(kind, target->get(), "", place);
@@ -193,7 +197,8 @@ SysResult<void> Masker::make_read_only(const Place& place) noexcept {
     return sys_fail_with(target.error().error, target.error().call, subject);
   }
   const auto tree = clone_tree_with(target->get(), "", Recursion::kWholeTree, kReadOnly);
-  if (!tree && is_refused_api(tree.error().error)) return bind_read_only_classic(target->get(), place);
+  if (!tree && is_refused_api(tree.error().error))
+    return bind_read_only_classic(target->get(), place);
   if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject);
   const auto attached = attach_mount(tree->get(), target->get(), "");
   if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject);

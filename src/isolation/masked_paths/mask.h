@@ -1,5 +1,5 @@
-// Putting masks on, one path after the other, with what they share: one null device, one empty tmpfs.
-// The child's half: nothing here allocates or formats.
+// Putting masks on, one path after the other, with what they share: one null device, one empty
+// tmpfs. The child's half: nothing here allocates or formats.
 #pragma once
 
 #include "isolation/child_context.h"

@@ -15,19 +15,21 @@
 namespace bulkhead::isolation {
 namespace {
 
-Result<std::vector<Place>> places_of(const std::vector<std::string>& paths, const MountLayout& layout,
-                                     std::string_view field) {
+Result<std::vector<Place>> places_of(const std::vector<std::string>& paths,
+                                     const MountLayout& layout, std::string_view field) {
   std::vector<Place> places;
   places.reserve(paths.size());
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const std::string& path = paths[i];
     if (path.empty() || path.front() != '/' || path.find('\0') != std::string::npos)
-      return fail(ErrorKind::kInvalid, "/linux/" + std::string(field) + "/" + std::to_string(i) + ": " +
-                                           quoted(path) + " is not an absolute path",
+      return fail(ErrorKind::kInvalid,
+                  "/linux/" + std::string(field) + "/" + std::to_string(i) + ": " + quoted(path) +
+                      " is not an absolute path",
                   "name it as the container sees it");
     std::string clean = clean_path(path);
     if (clean == "/" && field == "maskedPaths")
-      return fail(ErrorKind::kInvalid, "/linux/maskedPaths/" + std::to_string(i) + ": the root cannot be masked");
+      return fail(ErrorKind::kInvalid,
+                  "/linux/maskedPaths/" + std::to_string(i) + ": the root cannot be masked");
     places.push_back(layout.place_of(std::move(clean)));
   }
   return places;
@@ -35,7 +37,7 @@ Result<std::vector<Place>> places_of(const std::vector<std::string>& paths, cons
 
 // Reading gives nothing: an empty file system that cannot be written, or the null device.
 SysResult<void> check_masked(const char* path) noexcept {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path, &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return {};
     return sys_fail("stat", path);
@@ -44,7 +46,7 @@ SysResult<void> check_masked(const char* path) noexcept {
     if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) return {};
     return not_held("a masked file can be read", path);
   }
-  struct statfs system {};
+  struct statfs system{};
   if (::statfs(path, &system) != 0) return sys_fail("statfs", path);
   if (system.f_type != TMPFS_MAGIC || (system.f_flags & ST_RDONLY) == 0)
     return not_held("a masked directory can be read", path);
@@ -52,7 +54,7 @@ SysResult<void> check_masked(const char* path) noexcept {
 }
 
 SysResult<void> check_read_only(const char* path) noexcept {
-  struct statfs system {};
+  struct statfs system{};
   if (::statfs(path, &system) != 0) {
     if (errno == ENOENT || errno == ENOTDIR || errno == EACCES) return {};
     return sys_fail("statfs", path);
@@ -68,7 +70,8 @@ Result<MaskedPathsPlan> MaskedPaths::describe(const Request& request, const Host
   if (request.joining) return plan;
   const MountLayout layout(request.spec);
   TRY_ASSIGN(plan.masked, places_of(request.spec.linux_.masked_paths, layout, "maskedPaths"));
-  TRY_ASSIGN(plan.read_only, places_of(request.spec.linux_.readonly_paths, layout, "readonlyPaths"));
+  TRY_ASSIGN(plan.read_only,
+             places_of(request.spec.linux_.readonly_paths, layout, "readonlyPaths"));
   if (host.selinux) plan.label = request.spec.linux_.mount_label;
   return plan;
 }
@@ -79,7 +82,8 @@ Explanation MaskedPaths::explain(const Plan& plan) {
     explanation.standing = Standing::kOpened;
     explanation.reason = "the spec lists neither masked nor read-only paths";
   }
-  for (const Place& place : plan.masked) explanation.facts.push_back({place.absolute, "masked", ""});
+  for (const Place& place : plan.masked)
+    explanation.facts.push_back({place.absolute, "masked", ""});
   for (const Place& place : plan.read_only)
     explanation.facts.push_back({place.absolute, "read-only", ""});
   return explanation;
@@ -100,7 +104,8 @@ SysResult<void> MaskedPaths::verify(const Plan& plan, ChildContext&) noexcept {
   for (std::size_t i = 0; i < plan.masked.size(); ++i)
     if (is_sampled(i, plan.masked.size())) TRY(check_masked(plan.masked[i].absolute.c_str()));
   for (std::size_t i = 0; i < plan.read_only.size(); ++i)
-    if (is_sampled(i, plan.read_only.size())) TRY(check_read_only(plan.read_only[i].absolute.c_str()));
+    if (is_sampled(i, plan.read_only.size()))
+      TRY(check_read_only(plan.read_only[i].absolute.c_str()));
   return {};
 }
 

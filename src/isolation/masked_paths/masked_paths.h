@@ -3,7 +3,8 @@
 //
 // Stops:         reading what is masked (it is empty) and writing what is read-only, also as root.
 // Does not stop: leaks that are not in the list; the same values by system calls.
-// Kernel:        bind mounts; one empty read-only tmpfs for all directories, /dev/null, checked to be
+// Kernel:        bind mounts; one empty read-only tmpfs for all directories, /dev/null, checked to
+// be
 //                device 1:3, for all files. mount_setattr, Linux 5.12, or a remount.
 // Order:         after all mounts, so that none hides a mask; before the root switch.
 #pragma once

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "isolation/masked_paths/default_paths.h"
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -24,8 +24,9 @@ bool reads_as_nothing(const char* path) {
 }
 
 bool is_empty_and_read_only(const char* path) {
-  struct statvfs status {};
-  return ::statvfs(path, &status) == 0 && (status.f_flag & ST_RDONLY) != 0 && !exists(std::string(path) + "/x") &&
+  struct statvfs status{};
+  return ::statvfs(path, &status) == 0 && (status.f_flag & ST_RDONLY) != 0 &&
+         !exists(std::string(path) + "/x") &&
          ::mkdir((std::string(path) + "/y").c_str(), 0755) != 0;
 }
 
@@ -36,7 +37,8 @@ class MaskedPathsInTree : public ::testing::Test {
     root_.directory("secret").file("secret/x", "x").file("etc/key", "key").link("alias", "/secret");
     spec_ = spec_of(root_.path());
     spec_.mounts = {proc_mount(), sys_mount()};
-    spec_.linux_.masked_paths = {"/proc/fs", "/proc/cpuinfo", "/proc/meminfo", "/sys/kernel", "/secret", "/etc/key",
+    spec_.linux_.masked_paths = {"/proc/fs",       "/proc/cpuinfo",   "/proc/meminfo",
+                                 "/sys/kernel",    "/secret",         "/etc/key",
                                  "/proc/nonsense", "/nowhere/at/all", "/etc/key/x"};
     spec_.linux_.readonly_paths = {"/proc/sys", "/tmp", "/proc/nonsense", "/nowhere"};
   }
@@ -45,16 +47,18 @@ class MaskedPathsInTree : public ::testing::Test {
       for (const long call : refused) kernel_refuses(call, ENOSYS);
       TestChild child;
       return answer_of(make_tree(request_of(spec_), host_, child)) &&
-             answer_of(make<MaskedPaths>(request_of(spec_), host_, child)) && step_inside(child) && look(child);
+             answer_of(make<MaskedPaths>(request_of(spec_), host_, child)) && step_inside(child) &&
+             look(child);
     });
   }
   bool masks_hold(ChildContext& child) {
     const Fd sysctl(::open("/proc/sys/kernel/core_pattern", O_WRONLY | O_CLOEXEC));
     const bool sysctl_refused = !sysctl && errno == EROFS;
-    return reads_as_nothing("/proc/cpuinfo") && reads_as_nothing("/proc/meminfo") && reads_as_nothing("/etc/key") &&
-           is_empty_and_read_only("/proc/fs") && is_empty_and_read_only("/sys/kernel") &&
-           is_empty_and_read_only("/secret") && sysctl_refused && ::mkdir("/tmp/x", 0755) != 0 &&
-           exists("/proc/self/status") && answer_of(verify_again<MaskedPaths>(request_of(spec_), host_, child));
+    return reads_as_nothing("/proc/cpuinfo") && reads_as_nothing("/proc/meminfo") &&
+           reads_as_nothing("/etc/key") && is_empty_and_read_only("/proc/fs") &&
+           is_empty_and_read_only("/sys/kernel") && is_empty_and_read_only("/secret") &&
+           sysctl_refused && ::mkdir("/tmp/x", 0755) != 0 && exists("/proc/self/status") &&
+           answer_of(verify_again<MaskedPaths>(request_of(spec_), host_, child));
   }
 
   TemporaryDirectory root_;
@@ -69,7 +73,8 @@ TEST_F(MaskedPathsInTree, HoldsAfterApply) {
 
 TEST_F(MaskedPathsInTree, HoldsWithoutTheNewMountApi) {
   SKIP_UNLESS_ROOT();
-  const long calls[] = {SYS_open_tree, SYS_open_tree_attr, SYS_fsopen, SYS_mount_setattr, SYS_openat2};
+  const long calls[] = {SYS_open_tree, SYS_open_tree_attr, SYS_fsopen, SYS_mount_setattr,
+                        SYS_openat2};
   EXPECT_TRUE(inside([&](ChildContext& child) { return masks_hold(child); }, calls));
 }
 
@@ -82,17 +87,19 @@ TEST_F(MaskedPathsInTree, HoldsWhereTheProcfsIsNotOurs) {
 TEST_F(MaskedPathsInTree, TheOrderOfKindsDoesNotMatter) {
   SKIP_UNLESS_ROOT();
   // A directory whose name looks like a file's comes first, and the other way round.
-  spec_.linux_.masked_paths = {"/proc/fs", "/proc/driver", "/proc/acpi", "/proc/bus", "/proc/keys", "/etc/key", "/secret"};
+  spec_.linux_.masked_paths = {"/proc/fs",   "/proc/driver", "/proc/acpi", "/proc/bus",
+                               "/proc/keys", "/etc/key",     "/secret"};
   EXPECT_TRUE(inside([](ChildContext&) {
-    return is_empty_and_read_only("/proc/fs") && reads_as_nothing("/proc/keys") && reads_as_nothing("/etc/key") &&
-           is_empty_and_read_only("/secret");
+    return is_empty_and_read_only("/proc/fs") && reads_as_nothing("/proc/keys") &&
+           reads_as_nothing("/etc/key") && is_empty_and_read_only("/secret");
   }));
 }
 
 TEST_F(MaskedPathsInTree, TheHostsNullDeviceCannotBeChangedThroughAMask) {
   SKIP_UNLESS_ROOT();
   EXPECT_TRUE(inside([](ChildContext&) {
-    return ::chmod("/proc/cpuinfo", 0600) != 0 && errno == EROFS && ::chmod("/etc/key", 0600) != 0 && errno == EROFS;
+    return ::chmod("/proc/cpuinfo", 0600) != 0 && errno == EROFS &&
+           ::chmod("/etc/key", 0600) != 0 && errno == EROFS;
   }));
 }
 
@@ -123,7 +130,8 @@ TEST_F(MaskedPathsInTree, AFalseNullDeviceIsRefused) {
   trap.file("f", "trap");
   EXPECT_TRUE(in_child([&] {
     enter_private_mount_namespace();
-    if (::mount(trap.at("f").c_str(), "/dev/null", nullptr, MS_BIND, nullptr) != 0) could_not_prepare("mount");
+    if (::mount(trap.at("f").c_str(), "/dev/null", nullptr, MS_BIND, nullptr) != 0)
+      could_not_prepare("mount");
     TestChild child;
     if (!make_tree(request_of(spec_), host_, child)) return false;
     const auto masked = make<MaskedPaths>(request_of(spec_), host_, child);

@@ -22,8 +22,9 @@ Result<MountNamespacePlan> MountNamespace::describe(const Request& request, cons
   Plan plan;
   TRY_ASSIGN(plan.space, plan_namespace(oci::NamespaceType::kMount, request, host));
   if (!plan.space.own())
-    return fail(ErrorKind::kInvalid, "/linux/namespaces: there is no mount namespace in the list",
-                "add {\"type\": \"mount\"}: without one the container's mounts would be the host's");
+    return fail(
+        ErrorKind::kInvalid, "/linux/namespaces: there is no mount namespace in the list",
+        "add {\"type\": \"mount\"}: without one the container's mounts would be the host's");
   TRY_ASSIGN(plan.propagation, inherited_propagation(request.spec.linux_.rootfs_propagation));
   return plan;
 }
@@ -32,8 +33,8 @@ Explanation MountNamespace::explain(const Plan& plan) {
   Explanation explanation = explain_namespace(plan.space, "the host's mounts");
   if (plan.space.wish == NamespaceWish::kInside) return explanation;
   if (plan.propagation == MS_SLAVE)
-    explanation.facts.push_back({"host mounts", "rslave",
-                                 "what the host unmounts goes away here too; nothing goes back"});
+    explanation.facts.push_back(
+        {"host mounts", "rslave", "what the host unmounts goes away here too; nothing goes back"});
   else
     explanation.facts.push_back({"host mounts", "rprivate", "nothing passes in either direction"});
   return explanation;
@@ -47,7 +48,8 @@ SysResult<void> MountNamespace::apply(const Plan& plan, ChildContext& child) noe
     if (!own) return std::unexpected(own.error());
     // To build a root there would take the runtime's own mounts away from it.
     if (*own == plan.space.host)
-      return sys_fail_with(EINVAL, "join the runtime's own mount namespace", plan.space.path.c_str());
+      return sys_fail_with(EINVAL, "join the runtime's own mount namespace",
+                           plan.space.path.c_str());
   }
   if (::mount(nullptr, "/", nullptr, MS_REC | plan.propagation, nullptr) != 0)
     return sys_fail("mount(propagation)", "/");

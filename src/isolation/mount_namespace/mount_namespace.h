@@ -1,8 +1,10 @@
-// Mount namespace: the container has a list of mounts of its own, from which nothing reaches the host.
+// Mount namespace: the container has a list of mounts of its own, from which nothing reaches the
+// host.
 //
 // Stops:         a mount or unmount inside being seen by the host or by another container; the
 //                container's mounts being found from the host's paths.
-// Does not stop: reading the host's files through mounts that are still there: root_switch takes those
+// Does not stop: reading the host's files through mounts that are still there: root_switch takes
+// those
 //                away. A volume whose own option is "shared" does propagate, that one only.
 // Kernel:        unshare(CLONE_NEWNS), 2.4.19; propagation modes, 2.6.15.
 // Order:         after the user namespace, which must own it; before everything that mounts.

@@ -1,5 +1,5 @@
-// The container's own groups of every hierarchy, bound from the host's mounts of them: a fifth of the
-// cost of mounting each anew, and the same to see. Once the cgroup namespace is entered these
+// The container's own groups of every hierarchy, bound from the host's mounts of them: a fifth of
+// the cost of mounting each anew, and the same to see. Once the cgroup namespace is entered these
 // directories are its roots.
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,6 +10,7 @@
 
 #include "isolation/mounts/mount_one.h"
 #include "sys/file.h"
+#include "sys/root_dir.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -46,15 +47,17 @@ class GroupPath {
  public:
   SysResult<void> set(const CgroupView& view, std::string_view groups) noexcept {
     std::string_view group = own_group(groups, view.controller);
-    if (group.empty()) return sys_fail_with(ENOENT, "find the own cgroup", view.mount_point.c_str());
-    // A group above the root of the runtime's own cgroup namespace, or beside what is mounted, has no
-    // path here.
+    if (group.empty())
+      return sys_fail_with(ENOENT, "find the own cgroup", view.mount_point.c_str());
+    // A group above the root of the runtime's own cgroup namespace, or beside what is mounted, has
+    // no path here.
     const std::size_t above = view.mount_root.size();
     const bool beneath = group.starts_with(view.mount_root) &&
                          (above == 0 || group.size() == above || group[above] == '/');
     if (!beneath || group.starts_with("/.."))
       return sys_fail_with(EXDEV, "find the own cgroup", view.mount_point.c_str());
     group.remove_prefix(above);
+    is_root_ = group.empty() || group == "/";
     if (view.mount_point.size() + group.size() >= sizeof text_)
       return sys_fail_with(ENAMETOOLONG, "find the own cgroup", view.mount_point.c_str());
     std::memcpy(text_, view.mount_point.data(), view.mount_point.size());
@@ -63,10 +66,16 @@ class GroupPath {
     return {};
   }
   const char* c_str() const noexcept { return text_; }
+  // Not a group of the container's own: the top of what the host has mounted, with the files that
+  // only the top has (release_agent: CVE-2022-0492).
+  bool is_root() const noexcept { return is_root_; }
 
  private:
   char text_[PATH_MAX];
+  bool is_root_ = false;
 };
+
+constexpr MountAttributes kReadOnly{MOUNT_ATTR_RDONLY, 0, 0, -1};
 
 SysResult<void> mount_one_hierarchy(const MountPlan& plan, std::string_view groups,
                                     const ChildContext& child, WorkingDirectory& here) noexcept {
@@ -74,13 +83,19 @@ SysResult<void> mount_one_hierarchy(const MountPlan& plan, std::string_view grou
   GroupPath path;
   TRY(path.set(view, groups));
   auto source = open_bind_source(path.c_str(), plan);
-  if (!source) return sys_fail_with(source.error().error, source.error().call, view.mount_point.c_str());
-  return place_bind(std::move(*source), plan, child, here);
+  if (!source)
+    return sys_fail_with(source.error().error, source.error().call, view.mount_point.c_str());
+  TRY(place_bind(std::move(*source), plan, child, here));
+  if (!path.is_root()) return {};
+  const auto mounted = RootDir(child.root).open(plan.destination(), O_PATH);
+  if (!mounted) return std::unexpected(mounted.error());
+  return finish_attributes(mounted->get(), Recursion::kThisMount, kReadOnly, plan, child, here);
 }
 
 SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
   auto context = open_file_system("tmpfs");
   if (!context) return std::unexpected(context.error());
+  TRY(set_parameter(context->get(), "source", "cgroup"));
   TRY(set_parameter(context->get(), "mode", "755"));
   // Hardly room for files: only directories and links are made here.
   TRY(set_parameter(context->get(), "size", "4k"));
@@ -88,6 +103,33 @@ SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
   for (const auto& [key, value] : plan.parameters)
     TRY(set_parameter(context->get(), key.c_str(), value ? value->c_str() : nullptr));
   return create_mount(context->get(), 0, "tmpfs");
+}
+
+SysResult<void> finish_one(const MountPlan& plan, const CgroupView& view, int directory,
+                           const MountAttributes& attributes, const ChildContext& child,
+                           WorkingDirectory& here) noexcept {
+  const auto mounted = open_at(directory, view.name.c_str(), O_PATH | O_DIRECTORY);
+  if (!mounted) return std::unexpected(mounted.error());
+  return finish_attributes(mounted->get(), Recursion::kThisMount, attributes, plan, child, here);
+}
+
+// The attributes of the directory and of all hierarchies in it: one call, or one each before
+// Linux 5.12.
+SysResult<void> finish_hierarchies(const MountPlan& plan, int directory, std::string_view groups,
+                                   const ChildContext& child, WorkingDirectory& here) noexcept {
+  const auto set = set_attributes(directory, "", Recursion::kWholeTree, plan.tree_attributes);
+  if (!set && set.error().error != ENOSYS)
+    return sys_fail_with(set.error().error, set.error().call, plan.destination());
+  const bool writable = (plan.tree_attributes.set & MOUNT_ATTR_RDONLY) == 0;
+  for (const CgroupView& view : plan.cgroups) {
+    GroupPath path;
+    TRY(path.set(view, groups));
+    if (!set) TRY(finish_one(plan, view, directory, plan.tree_attributes, child, here));
+    if (writable && path.is_root()) TRY(finish_one(plan, view, directory, kReadOnly, child, here));
+  }
+  if (set) return {};
+  return finish_attributes(directory, Recursion::kThisMount, plan.tree_attributes, plan, child,
+                           here);
 }
 
 SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view groups,
@@ -98,7 +140,8 @@ SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view gr
   if (directory) {
     TRY(attach_at(directory->get(), *destination, plan));
   } else if (is_refused_api(directory.error().error)) {
-    TRY(mount_there(plan, *destination, {"tmpfs", "tmpfs", 0, "mode=755,size=4k,nr_inodes=64"}, child, here));
+    TRY(mount_there(plan, *destination, {"cgroup", "tmpfs", 0, "mode=755,size=4k,nr_inodes=64"},
+                    child, here));
     directory = open_mounted(plan, *destination, child);
   }
   if (!directory) return std::unexpected(directory.error());
@@ -112,20 +155,10 @@ SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view gr
     if (::mount(path.c_str(), name, nullptr, MS_BIND, nullptr) != 0)
       return sys_fail("mount(MS_BIND) of the cgroup", view.mount_point.c_str());
     for (const std::string& link : view.links)
-      if (::symlinkat(name, directory->get(), link.c_str()) != 0) return sys_fail("symlink", link.c_str());
+      if (::symlinkat(name, directory->get(), link.c_str()) != 0)
+        return sys_fail("symlink", link.c_str());
   }
-  const auto set =
-      set_attributes(directory->get(), "", Recursion::kWholeTree, plan.tree_attributes);
-  if (set) return {};
-  if (set.error().error != ENOSYS)
-    return sys_fail_with(set.error().error, set.error().call, plan.destination());
-  for (const CgroupView& view : plan.cgroups) {
-    const auto mounted = open_at(directory->get(), view.name.c_str(), O_PATH | O_DIRECTORY);
-    if (!mounted) return std::unexpected(mounted.error());
-    TRY(finish_attributes(mounted->get(), Recursion::kThisMount, plan.tree_attributes, plan, child, here));
-  }
-  return finish_attributes(directory->get(), Recursion::kThisMount, plan.tree_attributes, plan, child,
-                           here);
+  return finish_hierarchies(plan, directory->get(), groups, child, here);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// tmpcopyup: what the image holds beneath a mount point, copied into the tmpfs that will cover it. The
-// tree is hostile: every step is by descriptor and follows no link; a file system of its own beneath
-// it is not entered.
+// tmpcopyup: what the image holds beneath a mount point, copied into the tmpfs that will cover it.
+// The tree is hostile: every step is by descriptor and follows no link; a file system of its own
+// beneath it is not entered.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/sendfile.h>
@@ -34,7 +34,8 @@ SysResult<void> copy_directory(int from, int to, dev_t device, int depth) noexce
 
 SysResult<void> copy_times_and_owner(int directory, const char* name,
                                      const struct stat& status) noexcept {
-  if (::fchownat(directory, name, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
+  if (::fchownat(directory, name, status.st_uid, status.st_gid,
+                 AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0)
     return sys_fail("tmpcopyup: fchownat");
   const struct timespec times[2] = {status.st_atim, status.st_mtim};
   if (*name != '\0' && ::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
@@ -69,7 +70,7 @@ SysResult<void> copy_regular_file(int from_directory, int to_directory, const ch
                                   const struct stat& seen) noexcept {
   const auto from = open_at(from_directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
   if (!from) return std::unexpected(from.error());
-  struct stat status {};
+  struct stat status{};
   if (::fstat(from->get(), &status) != 0) return sys_fail("tmpcopyup: fstat");
   if (status.st_ino != seen.st_ino || status.st_dev != seen.st_dev || !S_ISREG(status.st_mode))
     return sys_fail_with(EXDEV, "tmpcopyup: a file was swapped while it was copied");
@@ -95,8 +96,9 @@ SysResult<void> copy_link(int from, int to, const char* name, const struct stat&
 }
 
 SysResult<void> copy_entry(int from, int to, const char* name, dev_t device, int depth) noexcept {
-  struct stat status {};
-  if (::fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return sys_fail("tmpcopyup: fstatat");
+  struct stat status{};
+  if (::fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return sys_fail("tmpcopyup: fstatat");
   if (S_ISREG(status.st_mode)) {
     // A file that is a mount point belongs to the mount, not to the image.
     if (status.st_dev != device) return {};
@@ -104,7 +106,8 @@ SysResult<void> copy_entry(int from, int to, const char* name, dev_t device, int
   }
   if (S_ISLNK(status.st_mode)) return copy_link(from, to, name, status);
   if (!S_ISDIR(status.st_mode)) {
-    if (::mknodat(to, name, status.st_mode, status.st_rdev) != 0) return sys_fail("tmpcopyup: mknodat");
+    if (::mknodat(to, name, status.st_mode, status.st_rdev) != 0)
+      return sys_fail("tmpcopyup: mknodat");
     return copy_times_and_owner(to, name, status);
   }
   if (status.st_dev != device) return {};
@@ -135,7 +138,7 @@ SysResult<void> copy_directory(int from, int to, dev_t device, int depth) noexce
       TRY(copy_entry(from, to, entry->name, device, depth));
     }
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(from, &status) != 0) return sys_fail("tmpcopyup: fstat");
   if (depth > 0 && ::fchmod(to, status.st_mode & 07777) != 0) return sys_fail("tmpcopyup: fchmod");
   if (depth > 0) return copy_times_and_owner(to, "", status);
@@ -149,7 +152,7 @@ SysResult<void> copy_tree(int from, int to) noexcept {
   if (!source) return std::unexpected(source.error());
   const auto target = open_at(to, ".", O_RDONLY | O_DIRECTORY);
   if (!target) return std::unexpected(target.error());
-  struct stat status {};
+  struct stat status{};
   if (::fstat(source->get(), &status) != 0) return sys_fail("tmpcopyup: fstat");
   return copy_directory(source->get(), target->get(), status.st_dev, 0);
 }

@@ -14,9 +14,17 @@ namespace {
 // Files of procfs that may be replaced one by one, as lxcfs does: they only inform. Everything else
 // there is written or trusted by someone.
 constexpr std::array<std::string_view, 11> kReplaceableProcFiles = {
-    "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps",
-    "/proc/uptime", "/proc/loadavg", "/proc/slabinfo", "/proc/net/dev",
-    "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled"};
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/net/dev",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled"};
 
 class Describer {
  public:
@@ -46,10 +54,12 @@ class Describer {
   Result<void> fresh_attributes(MountPlan& plan, const oci::Mount& mount);
   CgroupView view_of(const CgroupHierarchy& hierarchy) const;
 
-  std::unexpected<Error> refuse(std::string_view field, std::string message, std::string hint) const {
-    return fail(ErrorKind::kInvalid,
-                "/mounts/" + std::to_string(number_) + std::string(field) + ": " + std::move(message),
-                std::move(hint));
+  std::unexpected<Error> refuse(std::string_view field, std::string message,
+                                std::string hint) const {
+    return fail(
+        ErrorKind::kInvalid,
+        "/mounts/" + std::to_string(number_) + std::string(field) + ": " + std::move(message),
+        std::move(hint));
   }
 
   const Request& request_;
@@ -116,8 +126,8 @@ Result<MountPlan> Describer::one(const oci::Mount& mount) {
   return plan;
 }
 
-// The options of the top mount win over those of the whole tree, and both go into one call where the
-// tree is a single mount.
+// The options of the top mount win over those of the whole tree, and both go into one call where
+// the tree is a single mount.
 void Describer::bind_attributes(MountPlan& plan) const {
   MountAttributes top{options_.set, options_.clear, 0, -1};
   MountAttributes tree{options_.recursive_set, options_.recursive_clear, 0, -1};
@@ -141,11 +151,12 @@ Result<void> Describer::fresh_attributes(MountPlan& plan, const oci::Mount& moun
   options_.set |= options_.recursive_set & ~options_.clear;
   plan.attributes.set = options_.set;
   // A new mount on a private parent is private already.
-  const bool asked = options_.propagation != 0 && (options_.propagation != MS_PRIVATE || any_shared_);
+  const bool asked =
+      options_.propagation != 0 && (options_.propagation != MS_PRIVATE || any_shared_);
   if (asked) plan.attributes.propagation = options_.propagation;
   constexpr std::size_t kOnePage = 4096;  // what mount(2) takes; fsconfig(2) has no such limit
-  const bool fresh = plan.becomes != Anchor::kRoot || plan.copy_up || asked ||
-                     plan.data.size() >= kOnePage - 1;
+  const bool fresh =
+      plan.becomes != Anchor::kRoot || plan.copy_up || asked || plan.data.size() >= kOnePage - 1;
   plan.method = fresh ? MountMethod::kFresh : MountMethod::kClassic;
   plan.flags = classic_flags(options_);
   if (!fresh) return {};
@@ -153,8 +164,10 @@ Result<void> Describer::fresh_attributes(MountPlan& plan, const oci::Mount& moun
     unsigned long flag;
     const char* name;
   };
-  for (const auto [flag, name] : {SuperParameter{MS_SYNCHRONOUS, "sync"}, {MS_DIRSYNC, "dirsync"},
-                                  {MS_MANDLOCK, "mand"}, {MS_LAZYTIME, "lazytime"}})
+  for (const auto [flag, name] : {SuperParameter{MS_SYNCHRONOUS, "sync"},
+                                  {MS_DIRSYNC, "dirsync"},
+                                  {MS_MANDLOCK, "mand"},
+                                  {MS_LAZYTIME, "lazytime"}})
     if ((options_.super_flags & flag) != 0) plan.parameters.emplace_back(name, std::nullopt);
   if ((options_.super_flags & (MS_SILENT | MS_I_VERSION)) != 0)
     return refuse("/options", "silent and iversion have no meaning for this " + quoted(mount.type),
@@ -203,14 +216,16 @@ Result<void> Describer::bind(MountPlan& plan, const oci::Mount& mount) {
   if (mount.source.empty())
     return refuse("/source", "a bind mount needs a source", "name a file or directory of the host");
   if (!options_.data.empty())
-    return refuse("/options",
-                  quoted(options_.data.front().first) + " is not an option of a bind mount",
-                  "take it out: a bind shows an existing file system and cannot change its options");
+    return refuse(
+        "/options", quoted(options_.data.front().first) + " is not an option of a bind mount",
+        "take it out: a bind shows an existing file system and cannot change its options");
   if (options_.copy_up)
     return refuse("/options", "tmpcopyup is not an option of a bind mount", "use it with a tmpfs");
   if (options_.super_flags != 0)
-    return refuse("/options", "sync, dirsync, mand, lazytime and the like belong to the whole file "
-                  "system and cannot be set on a bind mount", "take them out");
+    return refuse("/options",
+                  "sync, dirsync, mand, lazytime and the like belong to the whole file "
+                  "system and cannot be set on a bind mount",
+                  "take them out");
   plan.method = MountMethod::kBind;
   plan.source = mount.source;
   if (plan.source.front() != '/') plan.source.insert(0, "/").insert(0, request_.bundle);
@@ -242,7 +257,8 @@ Result<void> Describer::host_sysfs(MountPlan& plan) {
 
 Result<void> Describer::file_system(MountPlan& plan, const oci::Mount& mount) {
   if (mount.type.empty() || mount.type == "none")
-    return refuse("/type", mount.type.empty() ? "is missing" : "\"none\" says nothing without \"bind\"",
+    return refuse("/type",
+                  mount.type.empty() ? "is missing" : "\"none\" says nothing without \"bind\"",
                   "name a file system, or add the option \"bind\"");
   if (options_.copy_up && mount.type != "tmpfs")
     return refuse("/options", "tmpcopyup is an option of tmpfs only", "take it out");
@@ -290,7 +306,8 @@ CgroupView Describer::view_of(const CgroupHierarchy& hierarchy) const {
 
 Result<void> Describer::cgroup(MountPlan& plan, const oci::Mount& mount) {
   if (!options_.data.empty())
-    return refuse("/options", quoted(options_.data.front().first) + " is not an option of a cgroup mount",
+    return refuse("/options",
+                  quoted(options_.data.front().first) + " is not an option of a cgroup mount",
                   "take it out: the container's own groups are shown");
   if (options_.copy_up || plan.idmap)
     return refuse("/options", "a cgroup mount can be neither idmapped nor copied", "take it out");
@@ -312,7 +329,9 @@ Result<void> Describer::cgroup(MountPlan& plan, const oci::Mount& mount) {
     plan.parameters.emplace_back("context", request_.spec.linux_.mount_label);
   // Without a cgroup namespace a writable mount would let a rootless container change the groups of
   // its user's other processes (CVE-2022-25809).
-  if (!cgroup_namespace_ && !host_.privileged()) {
+  // With no group of the container's own, what is shown is the runtime's.
+  const bool not_its_own = request_.cgroup_driver == CgroupDriver::kDisabled;
+  if (not_its_own || (!cgroup_namespace_ && !host_.privileged())) {
     options_.set |= MOUNT_ATTR_RDONLY;
     options_.clear &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
   }

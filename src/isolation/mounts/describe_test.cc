@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "isolation/mounts/parent_mounts.h"
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -9,7 +9,8 @@ namespace {
 using namespace testing;
 
 Result<MountsPlan> plan_of(const oci::Mount& mount, const HostFacts& host = full_host(),
-                           std::vector<oci::Namespace> namespaces = {{oci::NamespaceType::kMount, ""}}) {
+                           std::vector<oci::Namespace> namespaces = {
+                               {oci::NamespaceType::kMount, ""}}) {
   oci::Spec spec;
   spec.root = oci::Root{"/root", false};
   spec.linux_.namespaces = std::move(namespaces);
@@ -20,13 +21,17 @@ Result<MountsPlan> plan_of(const oci::Mount& mount, const HostFacts& host = full
 std::string refusal(const Result<MountsPlan>& plan) { return plan ? "" : plan.error().message(); }
 
 TEST(MountPlans, AnUnknownOptionOfABindIsNamed) {
-  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"rbind", "sizzle=3"}))).find("\"sizzle\""), std::string::npos);
-  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"rbind", "sync"}))).find("sync"), std::string::npos);
-  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"tmpcopyup"}))).find("tmpcopyup"), std::string::npos);
+  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"rbind", "sizzle=3"}))).find("\"sizzle\""),
+            std::string::npos);
+  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"rbind", "sync"}))).find("sync"),
+            std::string::npos);
+  EXPECT_NE(refusal(plan_of(bind_mount("/a", "/b", {"tmpcopyup"}))).find("tmpcopyup"),
+            std::string::npos);
 }
 
 TEST(MountPlans, BadMountsAreRefusedWithTheirPlace) {
-  EXPECT_NE(refusal(plan_of({"", "tmpfs", "", {}, {}, {}})).find("/mounts/0/destination"), std::string::npos);
+  EXPECT_NE(refusal(plan_of({"", "tmpfs", "", {}, {}, {}})).find("/mounts/0/destination"),
+            std::string::npos);
   EXPECT_NE(refusal(plan_of({"/x", "", "", {}, {}, {}})).find("/mounts/0/type"), std::string::npos);
   EXPECT_NE(refusal(plan_of({"/x", "none", "", {}, {}, {}})).find("bind"), std::string::npos);
   EXPECT_NE(refusal(plan_of(bind_mount("", "/x"))).find("/mounts/0/source"), std::string::npos);
@@ -76,7 +81,8 @@ TEST(MountPlans, ABindIsPrivateUnlessItSaysOtherwise) {
 }
 
 TEST(MountPlans, TheParentOpensWhatAUserNamespaceMayNotWalkTo) {
-  const auto user = std::vector<oci::Namespace>{{oci::NamespaceType::kMount, ""}, {oci::NamespaceType::kUser, ""}};
+  const auto user = std::vector<oci::Namespace>{{oci::NamespaceType::kMount, ""},
+                                                {oci::NamespaceType::kUser, ""}};
   const auto plan = plan_of(bind_mount("/root/secret", "/b"), full_host(), user);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->mounts[0].method, MountMethod::kFromParent);
@@ -129,9 +135,11 @@ TEST(MountPlans, VolumesThatStaySharedAreCopiedByTheParent) {
 
 TEST(MountPlans, MountsFromTheFirstCgroupOnAreLate) {
   auto spec = spec_of("/r");
-  spec.mounts = {proc_mount(), {"/sys/fs/cgroup", "cgroup", "cgroup", {"ro"}, {}, {}}, bind_mount("/a", "/a")};
+  spec.mounts = {
+      proc_mount(), {"/sys/fs/cgroup", "cgroup", "cgroup", {"ro"}, {}, {}}, bind_mount("/a", "/a")};
   HostFacts host = full_host();
-  host.cgroups = {{{"cpu", "cpuacct"}, "/sys/fs/cgroup/cpu,cpuacct", "/", "/", false}, {{}, "/sys/fs/cgroup/unified", "/", "/", true}};
+  host.cgroups = {{{"cpu", "cpuacct"}, "/sys/fs/cgroup/cpu,cpuacct", "/", "/", false},
+                  {{}, "/sys/fs/cgroup/unified", "/", "/", true}};
   const auto early = EarlyMounts::describe(request_of(spec), host);
   const auto late = LateMounts::describe(request_of(spec), host);
   ASSERT_TRUE(early && late);
@@ -168,7 +176,8 @@ TEST(MountPlans, AMountLabelNeedsSelinux) {
   host.selinux = true;
   const auto plan = describe_mounts(request_of(spec), host);
   ASSERT_TRUE(plan);
-  EXPECT_NE(plan->mounts[0].data.find("context=\"system_u:object_r:container_file_t:s0:c1,c2\""), std::string::npos);
+  EXPECT_NE(plan->mounts[0].data.find("context=\"system_u:object_r:container_file_t:s0:c1,c2\""),
+            std::string::npos);
 }
 
 TEST(MountPlans, ExplainNamesEveryMountWithItsOptions) {

@@ -21,13 +21,13 @@ std::unexpected<SysError> about(const SysError& error, const MountPlan& plan) no
 
 SysResult<Shape> shape_of(int tree, const MountPlan& plan) noexcept {
   if (tree < 0) return Shape::kDirectory;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(tree, &status) != 0) return sys_fail("fstat", plan.source.c_str());
   return S_ISDIR(status.st_mode) ? Shape::kDirectory : Shape::kFile;
 }
 
 bool is_on_procfs(int fd) noexcept {
-  struct statfs status {};
+  struct statfs status{};
   return ::fstatfs(fd, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
@@ -35,8 +35,8 @@ SysResult<Fd> make_destination(const RootDir& root, const char* path, int tree,
                                const MountPlan& plan) noexcept {
   const auto shape = shape_of(tree, plan);
   if (!shape) return std::unexpected(shape.error());
-  auto made = *shape == Shape::kDirectory ? root.make_directories(path, 0755)
-                                          : root.make_file(path, 0644);
+  auto made =
+      *shape == Shape::kDirectory ? root.make_directories(path, 0755) : root.make_file(path, 0644);
   if (!made) return about(made.error(), plan);
   return made;
 }
@@ -67,6 +67,20 @@ SysResult<Destination> resolve_destination(const MountPlan& plan, const ChildCon
   return destination;
 }
 
+// Why the kernel denies these two to a user namespace is not easily guessed.
+std::unexpected<SysError> denied(const SysError& error, const MountPlan& plan) noexcept {
+  const char* call = error.call;
+  if (error.error == EPERM && plan.type == "proc")
+    call =
+        "mount a procfs (not the owner of its pid namespace, or /proc of the host is partly "
+        "hidden)";
+  if (error.error == EPERM && plan.type == "sysfs")
+    call =
+        "mount a sysfs (not the owner of its network namespace, or /sys of the host is partly "
+        "hidden)";
+  return sys_fail_with(error.error, call, plan.destination());
+}
+
 const char* data_of(const MountPlan& plan) noexcept {
   return plan.data.empty() ? nullptr : plan.data.c_str();
 }
@@ -76,7 +90,8 @@ SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
   return mount_there(plan, *destination,
-                     {plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)}, child, here);
+                     {plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)}, child,
+                     here);
 }
 
 SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
@@ -102,8 +117,10 @@ SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
   if (about_parameter) return root;
   if (!is_refused_api(root.error().error)) return about(root.error(), plan);
   const unsigned long late = plan.copy_up ? MS_RDONLY : 0;
-  TRY(mount_there(plan, destination,
-                  {plan.source.c_str(), plan.type.c_str(), plan.flags & ~late, data_of(plan)}, child, here));
+  const ClassicMount classic{plan.source.c_str(), plan.type.c_str(), plan.flags & ~late,
+                             data_of(plan)};
+  if (auto mounted = mount_there(plan, destination, classic, child, here); !mounted)
+    return denied(mounted.error(), plan);
   root = open_mounted(plan, destination, child);
   if (root && plan.copy_up) TRY(copy_tree(destination.directory, root->get()));
   return root;
@@ -194,7 +211,8 @@ SysResult<Destination> find_destination(const MountPlan& plan, const ChildContex
   return destination;
 }
 
-SysResult<void> attach_at(int tree, const Destination& destination, const MountPlan& plan) noexcept {
+SysResult<void> attach_at(int tree, const Destination& destination,
+                          const MountPlan& plan) noexcept {
   const auto attached = attach_mount(tree, destination.directory, destination.name);
   if (!attached) return about(attached.error(), plan);
   return {};
@@ -219,9 +237,11 @@ SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
   auto mounted = root.open(anchor >= 0 ? plan.place.path.c_str() : plan.destination(), O_PATH,
                            plan.exact ? Symlinks::kRefuse : Symlinks::kFollowInside);
   if (!mounted) return about(mounted.error(), plan);
-  const bool still_the_old_one = *covered.name == '\0' && is_same_file(covered.directory, mounted->get());
+  const bool still_the_old_one =
+      *covered.name == '\0' && is_same_file(covered.directory, mounted->get());
   if (still_the_old_one || (plan.becomes == Anchor::kProc && !is_on_procfs(mounted->get())))
-    return sys_fail_with(EXDEV, "the destination was swapped while it was mounted", plan.destination());
+    return sys_fail_with(EXDEV, "the destination was swapped while it was mounted",
+                         plan.destination());
   return mounted;
 }
 
@@ -272,12 +292,15 @@ SysResult<void> place_bind(BindSource source, const MountPlan& plan, const Child
     auto mounted = open_mounted(plan, target, child);
     if (!mounted) return std::unexpected(mounted.error());
     if (!is_same_file(mounted->get(), source.tree.get()))
-      return sys_fail_with(EXDEV, "the destination was swapped while it was mounted", plan.destination());
+      return sys_fail_with(EXDEV, "the destination was swapped while it was mounted",
+                           plan.destination());
     source.tree = std::move(*mounted);
   }
   if (!source.has_attributes)
-    TRY(finish_attributes(source.tree.get(), plan.recursion, plan.tree_attributes, plan, child, here));
-  return finish_attributes(source.tree.get(), Recursion::kThisMount, plan.attributes, plan, child, here);
+    TRY(finish_attributes(source.tree.get(), plan.recursion, plan.tree_attributes, plan, child,
+                          here));
+  return finish_attributes(source.tree.get(), Recursion::kThisMount, plan.attributes, plan, child,
+                           here);
 }
 
 SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexcept {
@@ -299,7 +322,7 @@ SysResult<void> verify_one(const MountPlan& plan) noexcept {
   const bool proc = plan.type == "proc";
   const bool sysfs = plan.type == "sysfs";
   if (asked == 0 && !proc && !sysfs) {
-    struct statx status {};
+    struct statx status{};
     if (::statx(AT_FDCWD, plan.destination(), AT_STATX_DONT_SYNC, STATX_TYPE, &status) != 0)
       return sys_fail("statx", plan.destination());
     if ((status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
@@ -307,7 +330,7 @@ SysResult<void> verify_one(const MountPlan& plan) noexcept {
       return not_held("nothing is mounted there", plan.destination());
     return {};
   }
-  struct statfs status {};
+  struct statfs status{};
   if (::statfs(plan.destination(), &status) != 0) return sys_fail("statfs", plan.destination());
   if ((static_cast<std::uint64_t>(status.f_flags) & asked) != asked)
     return not_held("a mount lacks read-only, nosuid, nodev or noexec", plan.destination());

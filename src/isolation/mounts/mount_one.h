@@ -21,8 +21,9 @@ class WorkingDirectory {
 SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexcept;
 SysResult<void> verify_mounts(const MountsPlan& plan, ChildContext& child) noexcept;
 
-// The destination of a mount, made where it is missing: `name` beneath `directory`, or the directory
-// itself when the name is empty. The caller attaches without any further look-up of a path.
+// The destination of a mount, made where it is missing: `name` beneath `directory`, or the
+// directory itself when the name is empty. The caller attaches without any further look-up of a
+// path.
 struct Destination {
   Fd owned;
   int directory = -1;
@@ -71,8 +72,8 @@ SysResult<void> place_bind(BindSource source, const MountPlan& plan, const Child
 SysResult<void> mount_cgroups(const MountPlan& plan, ChildContext& child,
                               WorkingDirectory& here) noexcept;
 
-// copy_up.cc: the files beneath `from` into the empty file system `to`: names, contents, links, owners,
-// modes, times. Mounts beneath `from` are left out.
+// copy_up.cc: the files beneath `from` into the empty file system `to`: names, contents, links,
+// owners, modes, times. Mounts beneath `from` are left out.
 SysResult<void> copy_tree(int from, int to) noexcept;
 
 }  // namespace bulkhead::isolation

@@ -15,9 +15,8 @@ Result<MountsPlan> describe_half(const Request& request, const HostFacts& host, 
   if (request.joining) return MountsPlan{};
   TRY_ASSIGN(MountsPlan plan, describe_mounts(request, host));
   const auto first_cgroup =
-      std::find_if(plan.mounts.begin(), plan.mounts.end(), [](const MountPlan& mount) {
-        return mount.method == MountMethod::kCgroup;
-      });
+      std::find_if(plan.mounts.begin(), plan.mounts.end(),
+                   [](const MountPlan& mount) { return mount.method == MountMethod::kCgroup; });
   if (half == Half::kEarly)
     plan.mounts.erase(first_cgroup, plan.mounts.end());
   else
@@ -35,7 +34,8 @@ std::string in_words(const MountPlan& mount) {
     case MountMethod::kRemount: text = "remount"; break;
     case MountMethod::kBind:
     case MountMethod::kFromParent:
-      text = (mount.recursion == Recursion::kWholeTree ? "rbind of " : "bind of ") + quoted(mount.source);
+      text = (mount.recursion == Recursion::kWholeTree ? "rbind of " : "bind of ") +
+             quoted(mount.source);
       break;
     case MountMethod::kClassic:
     case MountMethod::kFresh: text = mount.type; break;

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "isolation/mounts/mount_one.h"
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -15,7 +15,7 @@ namespace {
 using namespace testing;
 
 unsigned long flags_of(const char* path) {
-  struct statvfs status {};
+  struct statvfs status{};
   return ::statvfs(path, &status) == 0 ? status.f_flag : ~0UL;
 }
 
@@ -54,7 +54,7 @@ TEST_F(MountsInTree, MissingDestinationsAreMadeAsTheSourceIs) {
   spec_.mounts = {bind_mount(host_directory_.at("d"), "/new/deep/d"),
                   bind_mount(host_directory_.at("f"), "/new/deep/f")};
   EXPECT_TRUE(inside([] {
-    struct stat status {};
+    struct stat status{};
     return ::stat("/new/deep/d", &status) == 0 && S_ISDIR(status.st_mode) &&
            ::stat("/new/deep/f", &status) == 0 && status.st_size == 4;
   }));
@@ -63,14 +63,16 @@ TEST_F(MountsInTree, MissingDestinationsAreMadeAsTheSourceIs) {
 
 TEST_F(MountsInTree, OptionsAreInForce) {
   host_directory_.directory("d");
-  spec_.mounts = {bind_mount(host_directory_.at("d"), "/mnt", {"rbind", "ro", "nosuid", "nodev", "noexec", "noatime"}),
+  spec_.mounts = {bind_mount(host_directory_.at("d"), "/mnt",
+                             {"rbind", "ro", "nosuid", "nodev", "noexec", "noatime"}),
                   {"/tmp", "tmpfs", "tmpfs", {"nosuid", "noexec", "size=1m", "mode=700"}, {}, {}}};
   EXPECT_TRUE(inside([] {
     constexpr unsigned long kAll = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_NOATIME;
-    struct stat status {};
-    struct statfs system {};
-    return (flags_of("/mnt") & kAll) == kAll && (flags_of("/tmp") & kAll) == (ST_NOSUID | ST_NOEXEC) &&
-           ::stat("/tmp", &status) == 0 && (status.st_mode & 0777) == 0700 && ::statfs("/tmp", &system) == 0 &&
+    struct stat status{};
+    struct statfs system{};
+    return (flags_of("/mnt") & kAll) == kAll &&
+           (flags_of("/tmp") & kAll) == (ST_NOSUID | ST_NOEXEC) && ::stat("/tmp", &status) == 0 &&
+           (status.st_mode & 0777) == 0700 && ::statfs("/tmp", &system) == 0 &&
            system.f_blocks * static_cast<unsigned long>(system.f_bsize) == 1U << 20U;
   }));
 }
@@ -81,7 +83,8 @@ TEST_F(MountsInTree, ReadOnlyReachesSubmountsOnlyWhenItIsRecursive) {
     spec_.mounts = {bind_mount(host_directory_.at("d"), "/mnt", {"rbind", option})};
     return in_child([&] {
       enter_private_mount_namespace();
-      if (::mount("tmpfs", host_directory_.at("d/sub").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+      if (::mount("tmpfs", host_directory_.at("d/sub").c_str(), "tmpfs", 0, nullptr) != 0)
+        return false;
       return inside([&] { return (flags_of(path) & ST_RDONLY) != 0; });
     });
   };
@@ -92,8 +95,10 @@ TEST_F(MountsInTree, ReadOnlyReachesSubmountsOnlyWhenItIsRecursive) {
 }
 
 TEST_F(MountsInTree, ARemountChangesWhatIsThere) {
-  spec_.mounts = {{"/tmp", "tmpfs", "tmpfs", {}, {}, {}}, {"/tmp", "", "", {"remount", "bind", "ro", "nosuid"}, {}, {}}};
-  EXPECT_TRUE(inside([] { return (flags_of("/tmp") & (ST_RDONLY | ST_NOSUID)) == (ST_RDONLY | ST_NOSUID); }));
+  spec_.mounts = {{"/tmp", "tmpfs", "tmpfs", {}, {}, {}},
+                  {"/tmp", "", "", {"remount", "bind", "ro", "nosuid"}, {}, {}}};
+  EXPECT_TRUE(inside(
+      [] { return (flags_of("/tmp") & (ST_RDONLY | ST_NOSUID)) == (ST_RDONLY | ST_NOSUID); }));
 }
 
 TEST_F(MountsInTree, ADestinationBehindALinkStaysInside) {
@@ -158,22 +163,26 @@ TEST_F(MountsInTree, AFileIsNotMountedOnADirectory) {
 }
 
 TEST_F(MountsInTree, TmpcopyupBringsTheImagesFiles) {
-  root_.directory("etc/d", 0711).file("etc/f", "text", 0640).link("etc/l", "f").file("etc/s", "x", 04755);
+  root_.directory("etc/d", 0711)
+      .file("etc/f", "text", 0640)
+      .link("etc/l", "f")
+      .file("etc/s", "x", 04755);
   ::lchown(root_.at("etc/f").c_str(), 12, 34);
   ::mknod(root_.at("etc/fifo").c_str(), S_IFIFO | 0600, 0);
   root_.file("etc/d/inner", std::string(100000, 'y'));
   spec_.mounts = {{"/etc", "tmpfs", "tmpfs", {"tmpcopyup", "ro", "nodev"}, {}, {}}};
   EXPECT_TRUE(inside([] {
-    struct stat f {};
-    struct stat d {};
-    struct stat s {};
-    struct stat inner {};
-    struct stat fifo {};
-    struct statfs system {};
+    struct stat f{};
+    struct stat d{};
+    struct stat s{};
+    struct stat inner{};
+    struct stat fifo{};
+    struct statfs system{};
     char target[8] = {};
-    return ::stat("/etc/f", &f) == 0 && f.st_uid == 12 && f.st_gid == 34 && (f.st_mode & 07777) == 0640 &&
-           f.st_size == 4 && ::stat("/etc/d", &d) == 0 && (d.st_mode & 07777) == 0711 &&
-           ::stat("/etc/s", &s) == 0 && (s.st_mode & 07777) == 04755 && ::stat("/etc/d/inner", &inner) == 0 &&
+    return ::stat("/etc/f", &f) == 0 && f.st_uid == 12 && f.st_gid == 34 &&
+           (f.st_mode & 07777) == 0640 && f.st_size == 4 && ::stat("/etc/d", &d) == 0 &&
+           (d.st_mode & 07777) == 0711 && ::stat("/etc/s", &s) == 0 &&
+           (s.st_mode & 07777) == 04755 && ::stat("/etc/d/inner", &inner) == 0 &&
            inner.st_size == 100000 && ::stat("/etc/fifo", &fifo) == 0 && S_ISFIFO(fifo.st_mode) &&
            ::readlink("/etc/l", target, sizeof target) == 1 && ::statfs("/etc", &system) == 0 &&
            system.f_type == TMPFS_MAGIC && (system.f_flags & ST_RDONLY) != 0;
@@ -186,7 +195,7 @@ TEST_F(MountsInTree, TmpcopyupFollowsNoLinkOut) {
   root_.directory("etc").link("etc/l", host_directory_.at("secret").c_str());
   spec_.mounts = {{"/etc", "tmpfs", "tmpfs", {"tmpcopyup"}, {}, {}}};
   EXPECT_TRUE(inside([] {
-    struct stat status {};
+    struct stat status{};
     return ::lstat("/etc/l", &status) == 0 && S_ISLNK(status.st_mode);
   }));
 }
@@ -198,11 +207,13 @@ TEST_F(MountsInTree, OwnCgroupsAreShownAndNoOthers) {
   host_.cgroups = {{{"pids"}, hierarchy.path(), "/", "/", false}};
   const auto text = read_file_at(AT_FDCWD, "/proc/self/cgroup");
   ASSERT_TRUE(text);
-  if (text->find(":pids:/\n") == std::string::npos) GTEST_SKIP() << "needs a v1 pids hierarchy, at its root";
+  if (text->find(":pids:/\n") == std::string::npos)
+    GTEST_SKIP() << "needs a v1 pids hierarchy, at its root";
   hierarchy.file("tasks");
   EXPECT_TRUE(inside([] {
     const std::string name = "/sys/fs/cgroup";
-    return ::mkdir((name + "/x").c_str(), 0755) != 0 && errno == EROFS && (flags_of(name.c_str()) & ST_NOSUID) != 0;
+    return ::mkdir((name + "/x").c_str(), 0755) != 0 && errno == EROFS &&
+           (flags_of(name.c_str()) & ST_NOSUID) != 0;
   }));
 }
 
@@ -224,12 +235,14 @@ TEST_F(MountsInTree, SysIsBoundReadOnlyWhereTheNetworkIsNotOwned) {
   spec_.linux_.namespaces = {{oci::NamespaceType::kMount, ""}, {oci::NamespaceType::kUser, ""}};
   host_.effective_capabilities = 0;
   ::lchown(root_.path().c_str(), kTestHostIdBase, kTestHostIdBase);
-  EXPECT_TRUE(in_child_as_root_of_user_namespace([&] {
-    TestChild child;
-    return answer_of(make_tree(request_of(spec_), host_, child)) && step_inside(child) &&
-           exists("/sys/kernel") && (flags_of("/sys") & ST_RDONLY) != 0 &&
-           (!exists("/sys/fs/cgroup") || (flags_of("/sys/fs/cgroup") & ST_RDONLY) != 0);
-  }, CLONE_NEWNS));
+  EXPECT_TRUE(in_child_as_root_of_user_namespace(
+      [&] {
+        TestChild child;
+        return answer_of(make_tree(request_of(spec_), host_, child)) && step_inside(child) &&
+               exists("/sys/kernel") && (flags_of("/sys") & ST_RDONLY) != 0 &&
+               (!exists("/sys/fs/cgroup") || (flags_of("/sys/fs/cgroup") & ST_RDONLY) != 0);
+      },
+      CLONE_NEWNS));
 }
 
 }  // namespace

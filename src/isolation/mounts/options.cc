@@ -45,11 +45,11 @@ struct SuperOption {
 };
 
 constexpr std::array kSuperOptions = {
-    SuperOption{"sync", MS_SYNCHRONOUS, true},   SuperOption{"async", MS_SYNCHRONOUS, false},
-    SuperOption{"dirsync", MS_DIRSYNC, true},    SuperOption{"mand", MS_MANDLOCK, true},
-    SuperOption{"nomand", MS_MANDLOCK, false},   SuperOption{"lazytime", MS_LAZYTIME, true},
-    SuperOption{"nolazytime", MS_LAZYTIME, false}, SuperOption{"silent", MS_SILENT, true},
-    SuperOption{"loud", MS_SILENT, false},       SuperOption{"iversion", MS_I_VERSION, true},
+    SuperOption{"sync", MS_SYNCHRONOUS, true},      SuperOption{"async", MS_SYNCHRONOUS, false},
+    SuperOption{"dirsync", MS_DIRSYNC, true},       SuperOption{"mand", MS_MANDLOCK, true},
+    SuperOption{"nomand", MS_MANDLOCK, false},      SuperOption{"lazytime", MS_LAZYTIME, true},
+    SuperOption{"nolazytime", MS_LAZYTIME, false},  SuperOption{"silent", MS_SILENT, true},
+    SuperOption{"loud", MS_SILENT, false},          SuperOption{"iversion", MS_I_VERSION, true},
     SuperOption{"noiversion", MS_I_VERSION, false},
 };
 
@@ -152,10 +152,10 @@ unsigned long classic_flags(const MountOptions& options) {
     unsigned long flag;
   };
   constexpr std::array kPairs = {
-      Pair{MOUNT_ATTR_RDONLY, MS_RDONLY},           Pair{MOUNT_ATTR_NOSUID, MS_NOSUID},
-      Pair{MOUNT_ATTR_NODEV, MS_NODEV},             Pair{MOUNT_ATTR_NOEXEC, MS_NOEXEC},
-      Pair{MOUNT_ATTR_NOATIME, MS_NOATIME},         Pair{MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
-      Pair{MOUNT_ATTR_NODIRATIME, MS_NODIRATIME},   Pair{MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW},
+      Pair{MOUNT_ATTR_RDONLY, MS_RDONLY},         Pair{MOUNT_ATTR_NOSUID, MS_NOSUID},
+      Pair{MOUNT_ATTR_NODEV, MS_NODEV},           Pair{MOUNT_ATTR_NOEXEC, MS_NOEXEC},
+      Pair{MOUNT_ATTR_NOATIME, MS_NOATIME},       Pair{MOUNT_ATTR_STRICTATIME, MS_STRICTATIME},
+      Pair{MOUNT_ATTR_NODIRATIME, MS_NODIRATIME}, Pair{MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW},
   };
   unsigned long flags = options.super_flags;
   for (const auto& pair : kPairs)

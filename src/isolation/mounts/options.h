@@ -22,8 +22,8 @@ struct MountOptions {
   std::uint64_t clear = 0;
   std::uint64_t recursive_set = 0;
   std::uint64_t recursive_clear = 0;
-  // Of the file system (superblock): MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME, MS_SILENT,
-  // MS_I_VERSION.
+  // Of the file system (superblock): MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME,
+  // MS_SILENT, MS_I_VERSION.
   unsigned long super_flags = 0;
   // MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE; 0: none named.
   std::uint64_t propagation = 0;

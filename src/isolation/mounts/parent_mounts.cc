@@ -80,9 +80,10 @@ Result<Fd> make_id_namespace(const IdMapPlan& maps) {
 
 // "ext4", by the device in /proc/self/mountinfo; empty when it is not found.
 std::string file_system_of(int tree) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(tree, &status) != 0) return {};
-  const std::string device = std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+  const std::string device =
+      std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
   const auto text = read_file_at(AT_FDCWD, "/proc/self/mountinfo", 16U << 20U);
   if (!text) return {};
   for (const std::string_view line : split(*text, '\n')) {
@@ -95,7 +96,8 @@ std::string file_system_of(int tree) {
 }
 
 Error idmap_refusal(const MountPlan& plan, const SysError& error, int tree) {
-  const std::string where = "/mounts/" + std::to_string(plan.number) + ": idmapping " + quoted(plan.source);
+  const std::string where =
+      "/mounts/" + std::to_string(plan.number) + ": idmapping " + quoted(plan.source);
   if (error.error == EINVAL) {
     std::string type = file_system_of(tree);
     if (type.empty()) type = "of this kind";
@@ -105,10 +107,10 @@ Error idmap_refusal(const MountPlan& plan, const SysError& error, int tree) {
                  "(chown), or keep them on ext4, xfs, btrfs or tmpfs");
   }
   if (error.error == EPERM)
-    return Error(ErrorKind::kPermission,
-                 where + ": " + error.call + ": " + errno_text(error.error),
-                 "the source must not be idmapped already, and its file system must belong to the host's "
-                 "user namespace");
+    return Error(
+        ErrorKind::kPermission, where + ": " + error.call + ": " + errno_text(error.error),
+        "the source must not be idmapped already, and its file system must belong to the host's "
+        "user namespace");
   return Error(error).within(where);
 }
 

@@ -1,6 +1,6 @@
-// The parent's half of the mounts: detached mounts that only the host's privileges can make. Sources
-// behind directories that a user namespace may not walk, idmapped mounts, and volumes that stay in
-// the host's peer group ("shared").
+// The parent's half of the mounts: detached mounts that only the host's privileges can make.
+// Sources behind directories that a user namespace may not walk, idmapped mounts, and volumes that
+// stay in the host's peer group ("shared").
 #pragma once
 
 #include <optional>
@@ -21,9 +21,10 @@ struct ParentMountsPlan {
 
 Result<ParentMountsPlan> describe_parent_mounts(const Request& request, const HostFacts& host);
 
-// Makes them all, in the order in which the child counts them: the root first, if there is one, then
-// the mounts. What the engine brings as the root (Request::root_from_parent) goes before them.
-// `user_namespace` is the container's (-1: it has none of its own); opened once its id maps are written.
+// Makes them all, in the order in which the child counts them: the root first, if there is one,
+// then the mounts. What the engine brings as the root (Request::root_from_parent) goes before them.
+// `user_namespace` is the container's (-1: it has none of its own); opened once its id maps are
+// written.
 Result<std::vector<Fd>> make_parent_mounts(const ParentMountsPlan& plan, int user_namespace);
 
 }  // namespace bulkhead::isolation

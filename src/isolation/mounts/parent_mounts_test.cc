@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -13,7 +13,8 @@ namespace {
 using namespace testing;
 
 Fd user_namespace_of(pid_t process) {
-  return Fd(::open(("/proc/" + std::to_string(process) + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  return Fd(
+      ::open(("/proc/" + std::to_string(process) + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 // Both halves: the parent makes its mounts with the host's rights, the child builds the tree.
@@ -53,14 +54,17 @@ TEST_F(BothHalves, AUserNamespaceGetsRootAndSourcesThatItMayNotWalkTo) {
   const auto mounts = parent_half(-1);
   ASSERT_TRUE(mounts);
   ASSERT_EQ(mounts->size(), 2U);
-  EXPECT_TRUE(in_child_as_root_of_user_namespace([&] {
-    // The control: by path the child could not.
-    if (::open(closed.at("root").c_str(), O_PATH) >= 0) return false;
-    return build_and_look(*mounts, [] {
-      struct statvfs status {};
-      return exists("/mnt/f") && ::statvfs("/mnt", &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
-    });
-  }, CLONE_NEWNS));
+  EXPECT_TRUE(in_child_as_root_of_user_namespace(
+      [&] {
+        // The control: by path the child could not.
+        if (::open(closed.at("root").c_str(), O_PATH) >= 0) return false;
+        return build_and_look(*mounts, [] {
+          struct statvfs status{};
+          return exists("/mnt/f") && ::statvfs("/mnt", &status) == 0 &&
+                 (status.f_flag & ST_RDONLY) != 0;
+        });
+      },
+      CLONE_NEWNS));
 }
 
 TEST_F(BothHalves, TheParentsRootDoesNotPropagateToTheHost) {
@@ -73,9 +77,12 @@ TEST_F(BothHalves, TheParentsRootDoesNotPropagateToTheHost) {
       could_not_prepare("mount");
     const auto mounts = parent_half(-1);
     if (!mounts) return false;
-    const bool built = in_child([&] { return build_and_look(*mounts, [&] {
-      // Seen from the outer namespace while the container stands.
-      return true; }); });
+    const bool built = in_child([&] {
+      return build_and_look(*mounts, [&] {
+        // Seen from the outer namespace while the container stands.
+        return true;
+      });
+    });
     // Mounts that had propagated would have stayed behind.
     const auto text = read_file_at(AT_FDCWD, "/proc/self/mountinfo", 1U << 22U);
     return built && text && text->find(root_.path() + "/tmp") == std::string::npos;
@@ -94,8 +101,10 @@ TEST_F(BothHalves, ASharedVolumeShowsTheHostWhatIsMountedInIt) {
         could_not_prepare("mount");
       const auto mounts = parent_half(-1);
       if (!mounts) return false;
-      if (!in_child([&] { return build_and_look(*mounts, [] {
-            return ::mount("tmpfs", "/mnt/sub", "tmpfs", 0, nullptr) == 0; }); }))
+      if (!in_child([&] {
+            return build_and_look(
+                *mounts, [] { return ::mount("tmpfs", "/mnt/sub", "tmpfs", 0, nullptr) == 0; });
+          }))
         return false;
       const auto text = read_file_at(AT_FDCWD, "/proc/self/mountinfo", 1U << 22U);
       return text && text->find(volume + "/sub") != std::string::npos;
@@ -131,12 +140,13 @@ TEST_F(BothHalves, AVolumeIsMappedOneToOneToTheContainersIds) {
   const auto mounts = parent_half(space.get());
   EXPECT_TRUE(mounts) << (mounts ? "" : mounts.error().message());
   EXPECT_TRUE(mounts && in_child([&] {
-      if (::setns(space.get(), CLONE_NEWUSER) != 0) could_not_prepare("setns");
-      return build_and_look(*mounts, [] {
-        struct stat status {};
-        return ::stat("/mnt/mine", &status) == 0 && status.st_uid == 5 && status.st_gid == 6;
-      });
-    }));
+                if (::setns(space.get(), CLONE_NEWUSER) != 0) could_not_prepare("setns");
+                return build_and_look(*mounts, [] {
+                  struct stat status{};
+                  return ::stat("/mnt/mine", &status) == 0 && status.st_uid == 5 &&
+                         status.st_gid == 6;
+                });
+              }));
   EXPECT_EQ(::write(go[1], "x", 1), 1);
   ::waitpid(holder, nullptr, 0);
 }
@@ -152,7 +162,7 @@ TEST_F(BothHalves, AMountCanHaveMappingsOfItsOwn) {
   ASSERT_TRUE(mounts) << mounts.error().message();
   EXPECT_TRUE(in_child([&] {
     return build_and_look(*mounts, [] {
-      struct stat status {};
+      struct stat status{};
       return ::stat("/mnt/mine", &status) == 0 && status.st_uid == 2001 && status.st_gid == 3000;
     });
   }));

@@ -13,14 +13,14 @@
 
 namespace bulkhead::isolation {
 
-// A file system that this launch itself mounts fresh: nothing hostile has written there yet, and its
-// root stays reachable by descriptor, whatever happens to the path that leads to it. Everything else
-// is resolved beneath the container's root.
+// A file system that this launch itself mounts fresh: nothing hostile has written there yet, and
+// its root stays reachable by descriptor, whatever happens to the path that leads to it. Everything
+// else is resolved beneath the container's root.
 enum class Anchor : std::uint8_t { kRoot, kProc, kSys, kDev, kDevPts };
 
 struct Place {
   Anchor anchor = Anchor::kRoot;
-  std::string path;      // relative to the anchor, without a leading slash; "." for the anchor itself
+  std::string path;  // relative to the anchor, without a leading slash; "." for the anchor itself
   std::string absolute;  // in the container, clean; for people
 };
 

@@ -11,8 +11,12 @@ oci::Mount mount(std::string destination, std::string type, std::vector<std::str
 
 oci::Spec usual() {
   oci::Spec spec;
-  spec.mounts = {mount("/proc", "proc"), mount("/dev", "tmpfs"), mount("/dev/pts", "devpts"),
-                 mount("/sys", "sysfs"), mount("/sys/fs/cgroup", "cgroup"), mount("/data", "bind"),
+  spec.mounts = {mount("/proc", "proc"),
+                 mount("/dev", "tmpfs"),
+                 mount("/dev/pts", "devpts"),
+                 mount("/sys", "sysfs"),
+                 mount("/sys/fs/cgroup", "cgroup"),
+                 mount("/data", "bind"),
                  mount("/data/tmp", "tmpfs")};
   return spec;
 }
@@ -59,7 +63,8 @@ TEST(MountLayout, OnlyMountsBeforeAPlaceCount) {
 
 TEST(MountLayout, ALaterMountAboveHidesAnEarlierOneBeneath) {
   oci::Spec spec;
-  spec.mounts = {mount("/dev/pts", "devpts"), mount("/dev", "bind"), mount("/proc", "proc"), mount("/", "tmpfs")};
+  spec.mounts = {mount("/dev/pts", "devpts"), mount("/dev", "bind"), mount("/proc", "proc"),
+                 mount("/", "tmpfs")};
   const MountLayout layout(spec);
   EXPECT_EQ(layout.place_of("/dev/pts/ptmx").anchor, Anchor::kRoot);
   EXPECT_TRUE(layout.is_hidden(0));
@@ -69,7 +74,8 @@ TEST(MountLayout, ALaterMountAboveHidesAnEarlierOneBeneath) {
 
 TEST(MountLayout, OnlyWhatTheKernelFillsIsTrusted) {
   oci::Spec spec;
-  spec.mounts = {mount("/proc", "bind"), mount("/dev", "tmpfs", {"tmpcopyup"}), mount("/sys", "sysfs", {"rbind"})};
+  spec.mounts = {mount("/proc", "bind"), mount("/dev", "tmpfs", {"tmpcopyup"}),
+                 mount("/sys", "sysfs", {"rbind"})};
   const MountLayout layout(spec);
   EXPECT_EQ(layout.place_of("/proc/kcore").anchor, Anchor::kRoot);
   EXPECT_EQ(layout.place_of("/dev/null").anchor, Anchor::kRoot);

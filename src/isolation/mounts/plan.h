@@ -1,5 +1,5 @@
-// One mount of the specification, as it will be made. Plain data; all text is prepared here, because
-// the process that mounts may not allocate.
+// One mount of the specification, as it will be made. Plain data; all text is prepared here,
+// because the process that mounts may not allocate.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ enum class MountMethod {
 
 // One cgroup hierarchy as the container sees it.
 struct CgroupView {
-  std::string name;         // directory beneath the destination: "cpu,cpuacct"; empty: the destination
+  std::string name;  // directory beneath the destination: "cpu,cpuacct"; empty: the destination
   std::string mount_point;  // on the host
   std::string mount_root;   // the group that is mounted there; empty for the hierarchy's root
   std::string controller;   // as in /proc/self/cgroup: one of its names, "name=systemd", "" for v2
@@ -49,10 +49,10 @@ struct MountPlan {
   std::string source;  // binds: absolute path on the host; else what /proc/mounts shows
   std::string data;    // of mount(2)
   std::vector<std::pair<std::string, std::optional<std::string>>> parameters;  // of fsconfig(2)
-  unsigned long flags = 0;  // of mount(2)
+  unsigned long flags = 0;                                                     // of mount(2)
 
-  // A bind is copied with `recursion` and gets `tree_attributes` with the same recursion; then its top
-  // mount alone gets `attributes`. Both hold what the options say, propagation too. A new file
+  // A bind is copied with `recursion` and gets `tree_attributes` with the same recursion; then its
+  // top mount alone gets `attributes`. Both hold what the options say, propagation too. A new file
   // system is one mount and uses `attributes` only.
   Recursion recursion = Recursion::kThisMount;
   MountAttributes tree_attributes;

@@ -1,6 +1,6 @@
-// Rivals who swap names in the image while it is mounted: another container that shares the root file
-// system or a volume (CVE-2021-30465, CVE-2024-45310, CVE-2025-31133). Each has a control: the same
-// mount made by path, as a naive engine would, must be seen to go astray.
+// Rivals who swap names in the image while it is mounted: another container that shares the root
+// file system or a volume (CVE-2021-30465, CVE-2024-45310, CVE-2025-31133). Each has a control: the
+// same mount made by path, as a naive engine would, must be seen to go astray.
 #include <gtest/gtest.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -9,7 +9,7 @@
 #include <ctime>
 #include <functional>
 
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -39,7 +39,7 @@ class Rival {
 };
 
 bool is_mount_point(const std::string& path) {
-  struct statx status {};
+  struct statx status{};
   return ::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) == 0 &&
          (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
@@ -73,11 +73,12 @@ TEST_F(Race, ANaiveMountByPathGoesAstray) {
     const time_t deadline = ::time(nullptr) + 20;
     while (::time(nullptr) < deadline) {
       const std::string target = root_.at("mnt/a/b");
-      struct stat status {};
+      struct stat status{};
       // What a careful engine does by path: look, then mount.
       if (::lstat(root_.at("mnt/a").c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) continue;
       ::sched_yield();  // an engine does other things in between
-      if (::mount(outside_.at("source").c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) continue;
+      if (::mount(outside_.at("source").c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
+        continue;
       if (is_mount_point(outside_.at("b"))) return true;
       ::umount2(target.c_str(), MNT_DETACH);
     }
@@ -127,7 +128,7 @@ TEST_F(Race, ASwappedProcIsNeverMistakenForTheRealOne) {
     ASSERT_TRUE(in_child([&] {
       TestChild child;
       if (!make_tree(request_of(spec_), host, child)) return true;
-      struct statfs status {};
+      struct statfs status{};
       // Wherever the name has gone, the descriptor on which masks will be put is the procfs.
       return ::fstatfs(child.context.fresh_proc, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
     }));

@@ -65,7 +65,8 @@ bool mount_point_of(const char* line, char* path, unsigned long size) noexcept {
 }
 
 SysResult<void> unmount_old_mounts(int proc) noexcept {
-  // Every pass takes whole trees away and changes the list that is being read: until one finds nothing.
+  // Every pass takes whole trees away and changes the list that is being read: until one finds
+  // nothing.
   for (int pass = 0; pass < 16; ++pass) {
     const auto file = open_at(proc, "self/mountinfo", O_RDONLY);
     if (!file) return std::unexpected(file.error());

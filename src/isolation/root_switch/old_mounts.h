@@ -5,7 +5,8 @@
 
 namespace bulkhead::isolation {
 
-// Detaches every mount directly beneath the old root (and with it all beneath that), but for what lies on
+// Detaches every mount directly beneath the old root (and with it all beneath that), but for what
+// lies on
 // "/" itself. Mounts that are locked in place (an outer user namespace's) stay. Neither allocates
 // nor formats.
 SysResult<void> unmount_old_mounts(int proc) noexcept;

@@ -56,7 +56,7 @@ struct Place {
 };
 
 SysResult<Place> place_of(int directory, const char* path) noexcept {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(directory, path, &status, AT_EMPTY_PATH) != 0) return sys_fail("fstatat", path);
   return Place{status.st_dev, status.st_ino};
 }
@@ -83,8 +83,8 @@ Explanation RootSwitch::explain(const Plan& plan) {
   if (plan.method == RootSwitchMethod::kPivotRoot)
     explanation.facts.push_back({"method", "pivot_root", "and the host's tree is unmounted"});
   else
-    explanation.facts.push_back({"method", "chroot",
-                                 "--no-pivot was asked for: the host's mounts lie hidden beneath"});
+    explanation.facts.push_back(
+        {"method", "chroot", "--no-pivot was asked for: the host's mounts lie hidden beneath"});
   explanation.facts.push_back({"root", plan.read_only ? "read-only" : "writable", ""});
   if (plan.propagation != 0)
     explanation.facts.push_back(
@@ -110,15 +110,15 @@ SysResult<void> RootSwitch::verify(const Plan& plan, ChildContext& child) noexce
   if (!here) return std::unexpected(here.error());
   if (*here != *root) return not_held("the process's root is not the container's", "/");
   // What lies above: with a second root in this namespace it would be another directory.
-  struct statx root_mount {};
-  struct statx above {};
+  struct statx root_mount{};
+  struct statx above{};
   if (::statx(child.root, "", AT_EMPTY_PATH, STATX_MNT_ID, &root_mount) != 0 ||
       ::statx(AT_FDCWD, "/..", 0, STATX_MNT_ID, &above) != 0)
     return sys_fail("statx", "/..");
   if ((root_mount.stx_mask & STATX_MNT_ID) != 0 && root_mount.stx_mnt_id != above.stx_mnt_id)
     return not_held("there is something above the root", "/..");
   if (!plan.read_only) return {};
-  struct statfs status {};
+  struct statfs status{};
   if (::statfs("/", &status) != 0) return sys_fail("statfs", "/");
   if ((status.f_flags & ST_RDONLY) == 0) return not_held("the root is writable", "/");
   return {};

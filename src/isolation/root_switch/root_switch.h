@@ -1,6 +1,7 @@
 // Root switch: the container's root becomes the process's "/", and the host's tree goes away.
 //
-// Stops:         reaching any file of the host by path: after pivot_root the old root is unmounted and
+// Stops:         reaching any file of the host by path: after pivot_root the old root is unmounted
+// and
 //                no mount of this namespace leads to it (THREAT_MODEL: chroot escapes).
 // Does not stop: what was bound in on purpose, and descriptors of host directories that are still
 //                open: the descriptors layer closes those. With --no-pivot the old mounts stay

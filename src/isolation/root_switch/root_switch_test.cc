@@ -8,7 +8,7 @@
 #include "isolation/console/console.h"
 #include "isolation/devices/devices.h"
 #include "isolation/masked_paths/masked_paths.h"
-#include "isolation/mounts/testing_tree.h"
+#include "isolation/mounts/tree_testing.h"
 #include "isolation/root_switch/old_mounts.h"
 
 namespace bulkhead::isolation {
@@ -19,25 +19,38 @@ using namespace testing;
 // As podman writes it, with cgroups, volumes, masks and devices.
 oci::Spec engine_spec(const TemporaryDirectory& root, const TemporaryDirectory& bundle) {
   oci::Spec spec = spec_of(root.path());
-  spec.mounts = {proc_mount(), dev_mount(), sys_mount(), devpts_mount(),
-                 {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}, {}, {}},
-                 bind_mount(bundle.at("shm"), "/dev/shm", {"bind", "rprivate", "nosuid", "noexec", "nodev"}),
-                 {"/sys/fs/cgroup", "cgroup", "cgroup", {"rprivate", "nosuid", "noexec", "nodev", "relatime", "ro"}, {}, {}}};
+  spec.mounts = {
+      proc_mount(),
+      dev_mount(),
+      sys_mount(),
+      devpts_mount(),
+      {"/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}, {}, {}},
+      bind_mount(bundle.at("shm"), "/dev/shm", {"bind", "rprivate", "nosuid", "noexec", "nodev"}),
+      {"/sys/fs/cgroup",
+       "cgroup",
+       "cgroup",
+       {"rprivate", "nosuid", "noexec", "nodev", "relatime", "ro"},
+       {},
+       {}}};
   for (const char* name : {"resolv.conf", "hosts", "hostname"})
-    spec.mounts.push_back(bind_mount(bundle.at(name), std::string("/etc/") + name, {"bind", "rprivate"}));
-  spec.mounts.push_back(bind_mount(bundle.at(".containerenv"), "/run/.containerenv", {"bind", "rprivate"}));
-  spec.linux_.masked_paths = {"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                              "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-                              "/sys/firmware", "/sys/fs/selinux", "/sys/dev/block"};
-  spec.linux_.readonly_paths = {"/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                "/proc/sysrq-trigger"};
+    spec.mounts.push_back(
+        bind_mount(bundle.at(name), std::string("/etc/") + name, {"bind", "rprivate"}));
+  spec.mounts.push_back(
+      bind_mount(bundle.at(".containerenv"), "/run/.containerenv", {"bind", "rprivate"}));
+  spec.linux_.masked_paths = {"/proc/acpi",          "/proc/kcore",      "/proc/keys",
+                              "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+                              "/proc/sched_debug",   "/proc/scsi",       "/sys/firmware",
+                              "/sys/fs/selinux",     "/sys/dev/block"};
+  spec.linux_.readonly_paths = {"/proc/asound", "/proc/bus", "/proc/fs",
+                                "/proc/irq",    "/proc/sys", "/proc/sysrq-trigger"};
   spec.linux_.rootfs_propagation = "rslave";
   return spec;
 }
 
 void fill_bundle(const TemporaryDirectory& bundle) {
   bundle.directory("shm", 01777);
-  for (const char* name : {"resolv.conf", "hosts", "hostname", ".containerenv"}) bundle.file(name, name);
+  for (const char* name : {"resolv.conf", "hosts", "hostname", ".containerenv"})
+    bundle.file(name, name);
 }
 
 SysResult<void> make_all(const Request& request, const HostFacts& host, ChildContext& child) {
@@ -94,7 +107,7 @@ TEST_F(FileTree, ShowsWhatTheSpecificationAsksFor) {
   EXPECT_TRUE(in_child([&] {
     TestChild child;
     if (const auto made = make_all(request_of(spec_), host_, child); !answer_of(made)) return false;
-    struct statfs status {};
+    struct statfs status{};
     bool good = true;
     const auto expect = [&](bool held, const char* what) {
       if (!held) std::fprintf(stderr, "not so: %s\n", what);
@@ -108,10 +121,13 @@ TEST_F(FileTree, ShowsWhatTheSpecificationAsksFor) {
     expect(is_empty_file("/proc/timer_list") || !exists("/proc/timer_list"), "timer_list masked");
     expect(is_empty_file("/proc/keys"), "keys masked");
     if (exists("/proc/sysrq-trigger"))
-      expect(::open("/proc/sysrq-trigger", O_WRONLY) < 0 && errno == EROFS, "sysrq-trigger read-only");
-    expect(::open("/proc/sys/kernel/core_pattern", O_WRONLY) < 0 && errno == EROFS, "sys read-only");
+      expect(::open("/proc/sysrq-trigger", O_WRONLY) < 0 && errno == EROFS,
+             "sysrq-trigger read-only");
+    expect(::open("/proc/sys/kernel/core_pattern", O_WRONLY) < 0 && errno == EROFS,
+           "sys read-only");
     expect(exists("/sys/fs/cgroup/pids/pids.max") || exists("/sys/fs/cgroup/pids/tasks") ||
-           exists("/sys/fs/cgroup/cgroup.procs"), "cgroups");
+               exists("/sys/fs/cgroup/cgroup.procs"),
+           "cgroups");
     expect(::mkdir("/sys/fs/cgroup/x", 0755) != 0 && errno == EROFS, "cgroup directory read-only");
     expect(!exists(root_.path()) && !exists("/usr"), "the host's tree is gone");
     return good;
@@ -127,13 +143,14 @@ TEST_F(FileTree, HoldsWithoutTheNewMountApi) {
       const Request request = request_of(spec_);
       TRY(make_all(request, host_, child));
       return verify_all(request, host_, child);
-    })) << "without call " << call;
+    })) << "without call "
+        << call;
 }
 
 TEST_F(FileTree, HoldsWithoutAnyOfTheNewCalls) {
   EXPECT_TRUE(in_child([&]() -> SysResult<void> {
-    for (const long call : {SYS_open_tree, SYS_fsopen, SYS_move_mount, SYS_mount_setattr, SYS_open_tree_attr,
-                            SYS_openat2})
+    for (const long call : {SYS_open_tree, SYS_fsopen, SYS_move_mount, SYS_mount_setattr,
+                            SYS_open_tree_attr, SYS_openat2})
       kernel_refuses(call, ENOSYS);
     TestChild child;
     const Request request = request_of(spec_);
@@ -180,14 +197,20 @@ TEST_F(FileTree, VerifyNoticesThatApplyNeverRan) {
 
 TEST_F(FileTree, FailsClosedWhenTheKernelRefusesACall) {
   // With every way round closed as well.
-  for (const auto& calls : std::vector<std::vector<long>>{
-           {SYS_unshare}, {SYS_pivot_root}, {SYS_umount2}, {SYS_mount, SYS_open_tree, SYS_open_tree_attr},
-           {SYS_mount, SYS_fsopen}, {SYS_mount, SYS_move_mount}, {SYS_mknodat, SYS_open_tree_attr, SYS_open_tree}}) {
+  for (const auto& calls :
+       std::vector<std::vector<long>>{{SYS_unshare},
+                                      {SYS_pivot_root},
+                                      {SYS_umount2},
+                                      {SYS_mount, SYS_open_tree, SYS_open_tree_attr},
+                                      {SYS_mount, SYS_fsopen},
+                                      {SYS_mount, SYS_move_mount},
+                                      {SYS_mknodat, SYS_open_tree_attr, SYS_open_tree}}) {
     EXPECT_TRUE(in_child([&] {
       for (const long call : calls) kernel_refuses(call, EPERM);
       TestChild child;
       return !make_all(request_of(spec_), host_, child);
-    })) << "refused: " << calls.front();
+    })) << "refused: "
+        << calls.front();
   }
 }
 
@@ -217,7 +240,8 @@ TEST_F(FileTree, RootCanBeReadOnlyWhileMountsInItAreNot) {
     const Request request = request_of(spec_);
     TRY(make_all(request, host_, child));
     TRY(verify_all(request, host_, child));
-    if (::mkdir("/newdir", 0755) == 0 || errno != EROFS) return sys_fail_with(EBADE, "the root is writable");
+    if (::mkdir("/newdir", 0755) == 0 || errno != EROFS)
+      return sys_fail_with(EBADE, "the root is writable");
     if (::mkdir("/dev/newdir", 0755) != 0) return sys_fail("mkdir in /dev");
     return {};
   }));
@@ -230,7 +254,8 @@ TEST_F(FileTree, MountsInsideAreNotSeenOutside) {
     if (::mount("tmpfs", root_.path().c_str(), "tmpfs", 0, nullptr) != 0 ||
         ::mount(nullptr, root_.path().c_str(), nullptr, MS_SHARED, nullptr) != 0)
       could_not_prepare("mount");
-    for (const char* name : {"/proc", "/sys", "/dev", "/etc", "/mnt", "/run"}) ::mkdir((root_.path() + name).c_str(), 0755);
+    for (const char* name : {"/proc", "/sys", "/dev", "/etc", "/mnt", "/run"})
+      ::mkdir((root_.path() + name).c_str(), 0755);
     const bool made = in_child([&]() -> SysResult<void> {
       TestChild child;
       TRY(make_all(request_of(spec_), host_, child));

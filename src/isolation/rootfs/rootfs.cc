@@ -78,14 +78,14 @@ SysResult<void> Rootfs::apply(const Plan& plan, ChildContext& child) noexcept {
     own = std::move(*cloned);
     tree = own.get();
   }
-  // On top of "/", which no absolute path of this process leads into: nothing on the host's side needs
-  // to be a mount point, and neither rename nor removal there can touch it.
+  // On top of "/", which no absolute path of this process leads into: nothing on the host's side
+  // needs to be a mount point, and neither rename nor removal there can touch it.
   if (const auto attached = attach_mount(tree, AT_FDCWD, "/"); !attached)
     return sys_fail_with(attached.error().error, attached.error().call, subject);
   child.root = own ? own.release() : tree;
   if (!plan.parent_mount) return {};
-  // Copied in the host's namespace, it may share its mounts with the host's: what is mounted beneath
-  // it from here on would appear there.
+  // Copied in the host's namespace, it may share its mounts with the host's: what is mounted
+  // beneath it from here on would appear there.
   const MountAttributes slave{0, 0, MS_SLAVE, -1};
   const auto cut = set_attributes_anyhow(child.proc, child.root, Recursion::kWholeTree, slave);
   if (!cut) return sys_fail_with(cut.error().error, cut.error().call, subject);
@@ -96,8 +96,9 @@ SysResult<void> Rootfs::verify(const Plan& plan, ChildContext& child) noexcept {
   const char* subject = plan.path.c_str();
   if (child.root < 0) return not_held("no root file system was mounted", subject);
   // A root of a mount, not just a directory somewhere in the host's tree.
-  struct statx root {};
-  if (::statx(child.root, "", AT_EMPTY_PATH, STATX_TYPE, &root) != 0) return sys_fail("statx", subject);
+  struct statx root{};
+  if (::statx(child.root, "", AT_EMPTY_PATH, STATX_TYPE, &root) != 0)
+    return sys_fail("statx", subject);
   if (!S_ISDIR(root.stx_mode)) return not_held("the root is not a directory", subject);
   if ((root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
       (root.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0)

@@ -18,8 +18,8 @@ namespace bulkhead::isolation {
 
 struct RootfsPlan {
   std::string path;  // on the host, absolute; for people when the parent hands the mount over
-  // The number of the parent's mount that is the root: how the engine gives an idmapped overlay, and
-  // how a user namespace gets a root whose path only the host's root may walk.
+  // The number of the parent's mount that is the root: how the engine gives an idmapped overlay,
+  // and how a user namespace gets a root whose path only the host's root may walk.
   std::optional<std::size_t> parent_mount;
 };
 

@@ -31,8 +31,10 @@ class TemporaryDirectory {
     ::chmod(name, 0755);
   }
   ~TemporaryDirectory() {
-    ::nftw(path_.c_str(), [](const char* path, const struct stat*, int, struct FTW*) {
-      return ::remove(path); }, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    ::nftw(
+        path_.c_str(),
+        [](const char* path, const struct stat*, int, struct FTW*) { return ::remove(path); }, 16,
+        FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
   }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
@@ -79,12 +81,15 @@ inline HostFacts full_host() {
 inline oci::Spec spec_of(const std::string& root) {
   oci::Spec spec;
   spec.root = oci::Root{root, false};
-  spec.linux_.namespaces = {{oci::NamespaceType::kPid, ""}, {oci::NamespaceType::kMount, ""},
+  spec.linux_.namespaces = {{oci::NamespaceType::kPid, ""},
+                            {oci::NamespaceType::kMount, ""},
                             {oci::NamespaceType::kNetwork, ""}};
   return spec;
 }
 
-inline oci::Mount proc_mount() { return {"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}, {}, {}}; }
+inline oci::Mount proc_mount() {
+  return {"/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}, {}, {}};
+}
 inline oci::Mount dev_mount() {
   return {"/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}, {}, {}};
 }
@@ -92,8 +97,9 @@ inline oci::Mount sys_mount() {
   return {"/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"}, {}, {}};
 }
 inline oci::Mount devpts_mount() {
-  return {"/dev/pts", "devpts", "devpts",
-          {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}, {}, {}};
+  return {"/dev/pts", "devpts",
+          "devpts",   {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"},
+          {},         {}};
 }
 inline oci::Mount bind_mount(std::string source, std::string destination,
                              std::vector<std::string> options = {"rbind"}) {
@@ -125,7 +131,8 @@ SysResult<void> verify_again(const Request& request, const HostFacts& host, Chil
 }
 
 // Mount namespace, root and both halves of the mounts.
-inline SysResult<void> make_tree(const Request& request, const HostFacts& host, ChildContext& child) {
+inline SysResult<void> make_tree(const Request& request, const HostFacts& host,
+                                 ChildContext& child) {
   TRY(make<MountNamespace>(request, host, child));
   TRY(make<Rootfs>(request, host, child));
   TRY(make<EarlyMounts>(request, host, child));
@@ -138,7 +145,7 @@ inline bool step_inside(const ChildContext& child) {
 }
 
 inline bool exists(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::lstat(path.c_str(), &status) == 0;
 }
 
