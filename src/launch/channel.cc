@@ -50,10 +50,9 @@ SysResult<void> Channel::receive(Received& into) const noexcept {
   header.msg_controllen = sizeof control;
   ssize_t size = 0;
   while ((size = ::recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC)) < 0) {
-    // A peer that died with our message unread shows as a reset: it is gone all the same.
-    if (errno == ECONNRESET) size = 0;
-    if (size == 0) break;
-    if (errno != EINTR) return sys_fail("recvmsg");
+    // A peer that died with our message unread shows as a reset, once, and before what it has said:
+    // its last words, or the end of file, come after it.
+    if (errno != EINTR && errno != ECONNRESET) return sys_fail("recvmsg");
   }
   into.descriptor_count = 0;
   into.end_of_file = size == 0;

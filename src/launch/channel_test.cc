@@ -63,6 +63,24 @@ TEST(Channel, TellsTheEndOfFile) {
   EXPECT_TRUE(received.end_of_file);
 }
 
+// Closing with an unread message resets the connection; the kernel tells that first.
+TEST(Channel, BringsTheLastWordsOfWhoDiedWithOurMessageUnread) {
+  auto ends = Channel::make_pair();
+  ASSERT_TRUE(ends);
+  ASSERT_TRUE(ends->first.send({MessageType::kCgroups, 0, {}}));
+  Failure failure;
+  failure.error = ENOENT;
+  ASSERT_TRUE(ends->second.send({MessageType::kFailed, 0, {}}, {}, &failure));
+  ends->second.close();
+  Received received;
+  ASSERT_TRUE(ends->first.receive(received));
+  ASSERT_FALSE(received.end_of_file);
+  EXPECT_EQ(received.message.type, MessageType::kFailed);
+  EXPECT_EQ(received.failure.error, ENOENT);
+  ASSERT_TRUE(ends->first.receive(received));
+  EXPECT_TRUE(received.end_of_file);
+}
+
 TEST(Channel, RefusesWhatIsNoMessage) {
   auto ends = Channel::make_pair();
   ASSERT_TRUE(ends);
