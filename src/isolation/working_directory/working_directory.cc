@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kLeaves =
     "open working directory (it leads through a link of /proc, which may leave the container)";
 
-SysResult<Fd> open_or_make(const char* path) noexcept {
+SysResult<Fd> open_or_make(const char* path, bool make_if_missing) noexcept {
   auto directory = open_at2(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
-  if (directory || directory.error().error != ENOENT) return directory;
+  if (directory || directory.error().error != ENOENT || !make_if_missing) return directory;
   TRY_ASSIGN(const Fd root, open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
   return RootDir(root.get()).make_directories(path, 0755);
 }
@@ -38,6 +38,7 @@ Result<WorkingDirectory::Plan> WorkingDirectory::describe(const Request& request
   Plan plan;
   if (!request.spec.process) return plan;
   plan.path = request.spec.process->cwd;
+  plan.make_if_missing = !request.joining;
   if (!plan.path.starts_with('/'))
     return fail(ErrorKind::kInvalid,
                 "/process/cwd: " + quoted(plan.path) + " is not an absolute path",
@@ -54,13 +55,14 @@ Explanation WorkingDirectory::explain(const Plan& plan) {
     explanation.reason = "there is no process";
     return explanation;
   }
-  explanation.facts.push_back({"directory", quoted(plan.path), "made if it is missing"});
+  explanation.facts.push_back({"directory", quoted(plan.path),
+                               plan.make_if_missing ? "made if it is missing" : "must be there"});
   return explanation;
 }
 
 SysResult<void> WorkingDirectory::apply(const Plan& plan, ChildContext&) noexcept {
   if (plan.path.empty()) return {};
-  const auto directory = open_or_make(plan.path.c_str());
+  const auto directory = open_or_make(plan.path.c_str(), plan.make_if_missing);
   if (!directory) return std::unexpected(in_words(directory.error(), plan.path.c_str()));
   if (::fchdir(directory->get()) != 0) return sys_fail("chdir", plan.path.c_str());
   return {};

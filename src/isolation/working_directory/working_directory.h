@@ -31,6 +31,8 @@ struct WorkingDirectory {
 
   struct Plan {
     std::string path;  // absolute, in the container; empty: there is no process
+    // A container's own is made; a process that enters one finds it there, or has mistyped it.
+    bool make_if_missing = true;
   };
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);

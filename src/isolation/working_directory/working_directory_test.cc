@@ -55,6 +55,19 @@ TEST(WorkingDirectory, HoldsAfterApply) {
     })) << path;
 }
 
+TEST(WorkingDirectory, IsNotMadeForAProcessThatEnters) {
+  SKIP_UNLESS_ROOT();
+  oci::Spec spec;
+  spec.process.emplace().cwd = "/typo";
+  const auto plan = WorkingDirectory::describe({.spec = spec, .joining = true}, {});
+  EXPECT_TRUE(in_child([&] {
+    enter_small_root();
+    TestChild child;
+    const auto applied = WorkingDirectory::apply(*plan, child);
+    return !applied && applied.error().error == ENOENT && ::access("/typo", F_OK) != 0;
+  }));
+}
+
 TEST(WorkingDirectory, IsMadeWhenMissing) {
   SKIP_UNLESS_ROOT();
   EXPECT_TRUE(in_child([] {
