@@ -18,6 +18,7 @@ namespace {
 using cgroup::value_of;
 
 constexpr mode_t kMode = 0755;
+constexpr int kAbandonMilliseconds = 5'000;
 
 std::string with_slash(std::string_view directory, std::string_view name) {
   return std::string(directory).append("/").append(name);
@@ -254,8 +255,16 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
 }
 
 void CgroupSet::abandon() noexcept {
-  for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory)
-    ::rmdir(directory->c_str());
+  cgroup::Patience patience(kAbandonMilliseconds);  // for a child that is dead, but not quite gone
+  for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory) {
+    const bool is_group = std::any_of(groups_.begin(), groups_.end(), [&](const Group& group) {
+      return group.directory == *directory;
+    });
+    if (is_group)
+      while (!cgroup::remove_tree(*directory) && patience.wait()) continue;
+    else
+      ::rmdir(directory->c_str());  // a parent: others may have put their groups there meanwhile
+  }
   *this = CgroupSet();
 }
 
