@@ -141,19 +141,26 @@ Result<NotifyRelay> NotifyRelay::listen(const ContainerDirectory& directory) {
   return relay;
 }
 
-Result<void> NotifyRelay::wait_until_ready(const PidFd& init) const {
+Result<bool> NotifyRelay::serve(const PidFd& init) const {
   std::array<char, 4096> datagram;
+  const ssize_t size = ::recv(socket_.get(), datagram.data(), datagram.size(), 0);
+  if (size <= 0) return false;
+  const std::string_view text(datagram.data(), static_cast<std::size_t>(size));
+  for (const std::string_view line : split(text, '\n')) {
+    if (line != "READY=1") continue;
+    TRY(tell_host(host_, "MAINPID=" + std::to_string(init.pid().value()) + "\nREADY=1"));
+    return true;
+  }
+  return false;
+}
+
+Result<void> NotifyRelay::wait_until_ready(const PidFd& init) const {
   for (;;) {
     std::array<struct pollfd, 2> items{{{socket_.get(), POLLIN, 0}, {init.get(), POLLIN, 0}}};
     if (::poll(items.data(), items.size(), -1) < 0 && errno != EINTR)
       return std::unexpected(Error(SysError{"poll", errno}));
-    const ssize_t size = ::recv(socket_.get(), datagram.data(), datagram.size(), 0);
-    if (size > 0)
-      for (const std::string_view line :
-           split(std::string_view(datagram.data(), static_cast<std::size_t>(size)), '\n'))
-        if (line == "READY=1")
-          return tell_host(host_, "MAINPID=" + std::to_string(init.pid().value()) + "\nREADY=1");
-    if (items[1].revents != 0) return {};
+    TRY_ASSIGN(const bool ready, serve(init));
+    if (ready || items[1].revents != 0) return {};
   }
 }
 

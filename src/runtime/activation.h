@@ -36,6 +36,11 @@ class NotifyRelay {
   // until `init` ends. Everything else that the container writes is dropped.
   Result<void> wait_until_ready(const PidFd& init) const;
 
+  // The same for a loop of the caller's own: poll get() for reading, then call this. True once the
+  // host has been told.
+  int get() const noexcept { return socket_.get(); }
+  Result<bool> serve(const PidFd& init) const;
+
  private:
   Fd socket_;
   std::string host_;

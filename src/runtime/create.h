@@ -7,6 +7,7 @@
 
 #include "isolation/cgroup/parent.h"
 #include "launch/launch.h"
+#include "runtime/activation.h"
 #include "runtime/options.h"
 #include "runtime/record.h"
 
@@ -46,6 +47,7 @@ struct Container {
   // What the runtime specification wants warned about and not refused: unknown capabilities and
   // system calls, defaults that the host cannot offer.
   std::vector<std::string> warnings;
+  NotifyRelay notify;  // kStartAtOnce: where the workload says that it is ready; may be empty
 };
 
 // On failure nothing of the container is left, and the id is free again.

@@ -87,9 +87,11 @@ class ContainerDirectory {
   // The ids under `state_root`, sorted; none when it does not exist.
   static Result<std::vector<std::string>> list(const std::string& state_root);
 
-  // Gives the lock up early: `run` does before it waits for the container. A child that inherits
-  // the descriptor shares the lock until it closes it.
+  // Gives the lock up early, as `run` does before it waits for the container, and takes it again:
+  // ENOENT when somebody has removed the container meanwhile. A child that inherits the descriptor
+  // shares the lock until it closes it.
   void unlock() const noexcept;
+  SysResult<void> lock() const noexcept;
 
   int get() const noexcept { return directory_.get(); }
   const std::string& id() const noexcept { return id_; }
@@ -123,7 +125,6 @@ class ContainerDirectory {
  private:
   ContainerDirectory(Fd directory, std::string id, std::string path)
       : directory_(std::move(directory)), id_(std::move(id)), path_(std::move(path)) {}
-  SysResult<void> lock() const noexcept;
   Result<void> replace_file(const char* name, std::string_view content) const;
 
   Fd directory_;

@@ -26,6 +26,10 @@ Result<void> check_terminal(const oci::Spec& spec, const RunOptions& options) {
 
 Result<std::vector<std::string>> discard(Container container, const oci::Spec& spec) {
   std::vector<std::string> warnings;
+  auto locked = container.directory.lock();
+  // Somebody else has deleted it, and has run its hooks.
+  if (!locked && locked.error().error == ENOENT) return warnings;
+  if (!locked) return std::unexpected(Error(locked.error()));
   // Processes that share the host's pid namespace outlive their init.
   if (!container.record.own_pid_namespace) (void)container.cgroups.signal_all(SIGKILL);
   TRY(container.cgroups.remove());
@@ -63,12 +67,14 @@ Result<RunResult> run_container(RunOptions options) {
     return std::unexpected(std::move(hooks).error());
   }
   if (options.detach) {
-    TRY_ASSIGN(const NotifyRelay relay, NotifyRelay::listen(container.directory));
-    if (relay) TRY(relay.wait_until_ready(container.init));
+    if (container.notify) TRY(container.notify.wait_until_ready(container.init));
     return result;
   }
+  // Others may pause, update or delete it meanwhile.
+  container.directory.unlock();
   TRY_ASSIGN(result.exit,
-             supervise_foreground(container.init, signals, std::move(container.terminal)));
+             supervise_foreground(container.init, signals, std::move(container.terminal), nullptr,
+                                  container.notify));
   if (options.keep) return result;
   TRY_ASSIGN(std::vector<std::string> late, discard(std::move(container), bundle.spec));
   result.warnings.insert(result.warnings.end(), late.begin(), late.end());

@@ -83,13 +83,15 @@ RawTerminal::~RawTerminal() {
 }
 
 Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals,
-                                        Fd terminal, TimeLimit* limit) {
+                                        Fd terminal, TimeLimit* limit, const NotifyRelay& notify) {
   const std::optional<RawTerminal> raw = terminal ? RawTerminal::enter() : std::nullopt;
   std::optional<TerminalPump> pump;
   if (terminal) pump.emplace(std::move(terminal), STDIN_FILENO, STDOUT_FILENO);
   std::array<struct pollfd, TerminalPump::kPollItems> pump_items{
       {{-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}}};
-  std::array<struct pollfd, 3 + TerminalPump::kPollItems> items{};
+  constexpr std::size_t kFirstOfPump = 4;
+  std::array<struct pollfd, kFirstOfPump + TerminalPump::kPollItems> items{};
+  bool ready = !notify;
   Fd timer;
   if (limit != nullptr && limit->milliseconds >= 0) {
     TRY_ASSIGN(timer, start_timer(limit->milliseconds));
@@ -99,19 +101,22 @@ Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay&
     items[0] = {process.get(), POLLIN, 0};
     items[1] = {signals.get(), POLLIN, 0};
     items[2] = {timer ? timer.get() : -1, POLLIN, 0};
-    std::copy(pump_items.begin(), pump_items.end(), items.begin() + 3);
+    items[3] = {ready ? -1 : notify.get(), POLLIN, 0};
+    std::copy(pump_items.begin(), pump_items.end(), items.begin() + kFirstOfPump);
     if (::poll(items.data(), items.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return std::unexpected(Error(SysError{"poll", errno}));
     }
     if (items[1].revents != 0) relay(signals.get(), process, pump ? &*pump : nullptr);
+    // A host that does not listen must not end the container: it is asked once.
+    if (items[3].revents != 0) ready = notify.serve(process).value_or(true);
     if (items[0].revents != 0) break;
     if (items[2].revents != 0) {
       limit->reached = true;
       timer.reset();
       (void)process.send_signal(SIGKILL);
     }
-    std::copy(items.begin() + 3, items.end(), pump_items.begin());
+    std::copy(items.begin() + kFirstOfPump, items.end(), pump_items.begin());
     if (pump) pump->serve(pump_items);
   }
   if (pump) pump->drain();

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "runtime/activation.h"
 #include "sys/fd.h"
 #include "sys/pidfd.h"
 
@@ -53,8 +54,10 @@ struct TimeLimit {
 };
 
 // Until `process`, a child of ours, ends. `terminal` is the master side when the container has a
-// terminal and nobody else takes it, else an empty Fd.
+// terminal and nobody else takes it, else an empty Fd. `notify`, unless empty, is served until the
+// container is ready.
 Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals,
-                                        Fd terminal, TimeLimit* limit = nullptr);
+                                        Fd terminal, TimeLimit* limit = nullptr,
+                                        const NotifyRelay& notify = {});
 
 }  // namespace bulkhead::runtime
