@@ -43,12 +43,15 @@ int swap(const char* first, const char* second, double seconds) {
   return 0;
 }
 
-// Whether a process runs a program of the container's own image.
+// Whether a process has become the program that the test lets in ("true"), or is gone. Asked for after
+// each success: what was reached before that was the runtime's. The name is readable for everybody.
 bool is_ours(int pid) {
-  char link[256] = {};
-  const std::string path = "/proc/" + std::to_string(pid) + "/exe";
-  return ::readlink(path.c_str(), link, sizeof link - 1) > 0 &&
-         std::strstr(link, "busybox") != nullptr;
+  const std::string path = "/proc/" + std::to_string(pid) + "/comm";
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  char name[32] = {};
+  const bool known = fd >= 0 && ::read(fd, name, sizeof name - 1) > 0;
+  if (fd >= 0) ::close(fd);
+  return !known || std::strcmp(name, "true\n") == 0;
 }
 
 // Waits for processes that come into our pid namespace and tries to take hold of them.
@@ -81,7 +84,7 @@ int ambush(double seconds) {
         ::waitpid(pid, nullptr, __WALL);
         const bool ours = is_ours(pid);
         ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
-        if (!ours && ::kill(pid, 0) == 0) {
+        if (!ours) {
           std::printf("ESCAPED traced process %d\n", pid);
           return 0;
         }
