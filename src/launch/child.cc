@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "launch/child_link.h"
+#include "launch/host_privileges.h"
 #include "sys/file.h"
 
 namespace bulkhead::launch {
@@ -82,7 +83,13 @@ SysResult<void> detach_from_caller(const ChildInput& input) noexcept {
 
 // exec: first the cgroups, so that nothing that follows escapes the container's limits and the
 // container's cgroup namespace is entered from within it; then all namespaces at once.
-SysResult<void> join_container(const ChildInput& input) noexcept {
+template <class Sequence>
+SysResult<void> join_container(const Plan<Sequence>& plan, const ChildInput& input) noexcept {
+  using isolation::Scheduling;
+  constexpr HostPid kThisProcess{0};
+  if (plan.template has<Scheduling>())
+    TRY(Scheduling::apply_initial_cpus(plan.template get<Scheduling>()));
+  TRY(use_host_privileges(plan, kThisProcess));
   for (const int file : input.cgroup_files)
     if (::write(file, "0", 1) != 1) return sys_fail("write to the container's cgroup");
   if (::setns(input.join_process, input.join_namespaces) != 0) return sys_fail("setns");
@@ -144,7 +151,7 @@ template <class Sequence>
     if (!done) fail_child(to, what, done.error());
   };
   require(parent, "process", detach_from_caller(input));
-  if (input.join_process >= 0) require(parent, "join", join_container(input));
+  if (input.join_process >= 0) require(parent, "join", join_container(plan, input));
 
   ChildContext context;
   context.parent = link.functions();

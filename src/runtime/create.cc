@@ -13,6 +13,7 @@
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/seccomp/listener.h"
 #include "isolation/user/id_maps.h"
+#include "launch/host_privileges.h"
 #include "launch/joins.h"
 #include "oci/decode.h"
 #include "oci/validate.h"
@@ -78,6 +79,7 @@ class Creation final : public launch::ParentTasks {
 
   Result<void> cloned(const PidFd& child) override {
     pid_ = child.pid();
+    TRY(launch::use_host_privileges(plan_, pid_));
     return {};
   }
 
@@ -208,6 +210,10 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   if (!options.pidfd_socket.empty()) {
     TRY_ASSIGN(pidfd_receiver, connect_to_receiver(options.pidfd_socket));
   }
+  NotifyRelay notify;
+  if (wanted.start_mode == StartMode::kStartAtOnce) {
+    TRY_ASSIGN(notify, NotifyRelay::listen(undo.directory()));
+  }
   Fd start_socket;
   if (wanted.start_mode == StartMode::kWaitForStart) {
     TRY_ASSIGN(start_socket, undo.directory().bind_start_socket());
@@ -228,7 +234,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.joined = joins.types;
   input.entered = joins.numbers;
   launch_options.clone.cgroup = undo.cgroups().unified_directory();
-  launch_options.expected.id_maps = is_new(plan.get<isolation::UserNamespace>());
+  launch_options.expected.id_maps = plan.get<isolation::UserNamespace>().waits_for_parent();
   launch_options.expected.mounts =
       wanted.root_maker != nullptr || !planned.parent_mounts.empty();
   launch_options.expected.cgroups = has_groups;
@@ -242,7 +248,8 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.proc = proc.get();
   input.ignored_signals = host.ignored_signals;
   input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
-  input.dumpable_until_mapped = launch_options.expected.id_maps && ::geteuid() != 0;
+  input.dumpable_until_mapped =
+      is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
 
   Creation creation(wanted, planned, record, hooks, undo);
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
@@ -265,7 +272,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   undo.release(directory, cgroups);
   cgroups.close_membership();
   return Container{std::move(*directory), record, std::move(init), std::move(cgroups),
-                   std::move(terminal), warnings_of(plan)};
+                   std::move(terminal), warnings_of(plan), std::move(notify)};
 }
 
 }  // namespace

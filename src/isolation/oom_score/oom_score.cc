@@ -1,6 +1,8 @@
 #include "isolation/oom_score/oom_score.h"
 
 #include <array>
+#include <charconv>
+#include <cstring>
 
 #include "base/text.h"
 #include "isolation/namespace.h"
@@ -10,6 +12,7 @@ namespace bulkhead::isolation {
 namespace {
 
 constexpr const char* kOwnFile = "self/oom_score_adj";
+constexpr std::string_view kFile = "/oom_score_adj";
 constexpr const char* kRefused =
     "write (a score below the one inherited needs CAP_SYS_RESOURCE on the host)";
 
@@ -50,8 +53,14 @@ Explanation OomScore::explain(const Plan& plan) {
 
 SysResult<void> OomScore::from_parent(const Plan& plan, HostPid child) noexcept {
   if (!plan.enabled || !plan.written_by_parent) return {};
-  const std::string path = "/proc/" + std::to_string(child.value()) + "/oom_score_adj";
-  return write_score(AT_FDCWD, path.c_str(), plan);
+  if (child.value() == 0) return write_score(AT_FDCWD, "/proc/self/oom_score_adj", plan);
+  constexpr std::string_view kBefore = "/proc/";
+  std::array<char, 48> path{};  // room for the longest pid, and zeroes after it
+  ::memcpy(path.data(), kBefore.data(), kBefore.size());
+  char* const end = path.data() + path.size();
+  char* const number_end = std::to_chars(path.data() + kBefore.size(), end, child.value()).ptr;
+  ::memcpy(number_end, kFile.data(), kFile.size());
+  return write_score(AT_FDCWD, path.data(), plan);
 }
 
 SysResult<void> OomScore::apply(const Plan& plan, ChildContext& child) noexcept {

@@ -34,7 +34,8 @@ struct OomScore {
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
-  // In the parent, after clone and before any of the child's waits is answered.
+  // With the host's capabilities: in the parent, after clone and before any of the child's waits is
+  // answered; or in the child itself (pid 0), before it enters the namespaces of an exec.
   static SysResult<void> from_parent(const Plan& plan, HostPid child) noexcept;
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;

@@ -43,8 +43,9 @@ struct Rlimits {
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
-  // In the parent, after clone and before any of the child's waits is answered: lifts hard limits
-  // that are lower than the plan's; soft limits stay as they are until apply.
+  // With the host's capabilities: in the parent, after clone and before any of the child's waits is
+  // answered; or in the child itself (pid 0), before it enters the namespaces of an exec. Lifts hard
+  // limits that are lower than the plan's; soft limits stay as they are until apply.
   static SysResult<void> from_parent(const Plan& plan, HostPid child) noexcept;
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;

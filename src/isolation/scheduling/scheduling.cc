@@ -1,6 +1,5 @@
 #include "isolation/scheduling/scheduling.h"
 
-#include <linux/ioprio.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +26,13 @@ struct SchedulingAttributes {
   std::uint32_t sched_util_max;
 };
 
+// linux/ioprio.h, which not every version of the kernel's headers lets C++ include.
+constexpr int kIoClassShift = 13;
+constexpr std::uint32_t kIoRealTime = 1;
+constexpr std::uint32_t kIoBestEffort = 2;
+constexpr std::uint32_t kIoIdle = 3;
+constexpr int kIoOfProcess = 1;  // IOPRIO_WHO_PROCESS
+
 constexpr int kCapSysNice = 23;
 constexpr int kThisProcess = 0;
 
@@ -52,9 +58,9 @@ constexpr std::array<Name, 7> kFlags{{
     {"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX},
 }};
 constexpr std::array<Name, 3> kIoClasses{{
-    {"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-    {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-    {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE},
+    {"IOPRIO_CLASS_RT", kIoRealTime},
+    {"IOPRIO_CLASS_BE", kIoBestEffort},
+    {"IOPRIO_CLASS_IDLE", kIoIdle},
 }};
 
 template <std::size_t Size>
@@ -119,7 +125,7 @@ Result<int> plan_io_priority(const oci::IoPriority& wish) {
   if (wish.priority < 0 || wish.priority > 7)
     return fail(ErrorKind::kInvalid, "/process/ioPriority/priority: " +
                                          std::to_string(wish.priority) + " is not between 0 and 7");
-  return static_cast<int>(IOPRIO_PRIO_VALUE(static_cast<int>(*number), wish.priority));
+  return static_cast<int>(*number << kIoClassShift) | wish.priority;
 }
 
 Result<cpu_set_t> plan_cpus(const std::string& text, std::string_view where) {
@@ -169,7 +175,7 @@ SysResult<void> set_policy(pid_t process, const Scheduling::Policy& wish) noexce
 SysResult<void> set_both(pid_t process, const Scheduling::Plan& plan) noexcept {
   if (plan.sets_policy) TRY(set_policy(process, plan.policy));
   if (plan.sets_io_priority &&
-      ::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, process, plan.io_priority) != 0)
+      ::syscall(SYS_ioprio_set, kIoOfProcess, process, plan.io_priority) != 0)
     return sys_fail("ioprio_set");
   return {};
 }
@@ -238,7 +244,7 @@ Result<Scheduling::Plan> Scheduling::describe(const Request& request, const Host
   TRY(plan_affinity(request, plan));
   const bool needs_privilege =
       (plan.sets_policy && (!takes_nice(plan.policy.policy) || plan.policy.nice < 0)) ||
-      (plan.sets_io_priority && IOPRIO_PRIO_CLASS(plan.io_priority) == IOPRIO_CLASS_RT);
+      (plan.sets_io_priority && plan.io_priority >> kIoClassShift == int{kIoRealTime});
   plan.set_by_parent = needs_privilege && lists_namespace(request, oci::NamespaceType::kUser) &&
                        host.in_initial_user_namespace && host.has_capability(kCapSysNice);
   return plan;
@@ -284,7 +290,7 @@ SysResult<void> Scheduling::apply(const Plan& plan, ChildContext&) noexcept {
 SysResult<void> Scheduling::verify(const Plan& plan, ChildContext&) noexcept {
   if (plan.sets_policy) TRY(verify_policy(plan.policy));
   if (plan.sets_io_priority) {
-    const long now = ::syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, kThisProcess);
+    const long now = ::syscall(SYS_ioprio_get, kIoOfProcess, kThisProcess);
     if (now < 0) return sys_fail("ioprio_get");
     if (now != plan.io_priority) return not_held("the io priority is another");
   }

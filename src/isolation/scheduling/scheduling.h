@@ -59,7 +59,8 @@ struct Scheduling {
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
-  // In the parent, after clone and before any of the child's waits is answered.
+  // With the host's capabilities: in the parent, after clone and before any of the child's waits is
+  // answered; or in the child itself (pid 0), before it enters the namespaces of an exec.
   static SysResult<void> from_parent(const Plan& plan, HostPid child) noexcept;
   // In the child of an exec, before it moves into the container's cgroup.
   static SysResult<void> apply_initial_cpus(const Plan& plan) noexcept;

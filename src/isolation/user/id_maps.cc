@@ -140,6 +140,7 @@ Result<void> write_map(int process, HostPid child, const Kind& kind, MapWriter w
 }  // namespace
 
 Result<void> write_id_maps(const UserNamespace::Plan& plan, HostPid child) {
+  if (!plan.is_new()) return {};
   const std::string path = "/proc/" + std::to_string(child.value());
   TRY_ASSIGN(const Fd process, open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY));
   if (plan.gid_writer == MapWriter::kOwnId) TRY(write_file_at(process.get(), "setgroups", "deny"));

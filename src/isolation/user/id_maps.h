@@ -7,9 +7,10 @@
 
 namespace bulkhead::isolation {
 
-// Writes /proc/PID/uid_map and gid_map (one write each, as the kernel wants it), and denies
-// setgroups first where the kernel asks for it; or runs newuidmap and newgidmap. The child must be
-// a child of this process that has not been reaped, so that its pid cannot be another's.
+// Writes /proc/PID/uid_map and gid_map of a new namespace (one write each, as the kernel wants it),
+// and denies setgroups first where the kernel asks for it; or runs newuidmap and newgidmap. One
+// that is joined has its maps. The child must be a child of this process that has not been reaped,
+// so that its pid cannot be another's.
 Result<void> write_id_maps(const UserNamespace::Plan& plan, HostPid child);
 
 }  // namespace bulkhead::isolation

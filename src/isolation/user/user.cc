@@ -125,12 +125,9 @@ Explanation UserNamespace::explain(const Plan& plan) {
 
 SysResult<void> UserNamespace::apply(const Plan& plan, ChildContext& child) noexcept {
   if (!plan.own()) return {};
-  if (plan.is_new()) {
-    // launch/ has cloned this process into it: an unshare here would be one namespace too deep.
-    TRY(child.parent.wait_for_id_maps(child.parent.self));
-  } else {
-    TRY(enter_namespace(plan, child));
-  }
+  if (plan.waits_for_parent()) TRY(child.parent.wait_for_id_maps(child.parent.self));
+  // launch/ has cloned this process into a new one: an unshare here would be one too deep.
+  if (!plan.is_new()) TRY(enter_namespace(plan, child));
   return take_ids(plan);
 }
 

@@ -36,6 +36,11 @@ struct UserNamespace {
     // Who sets the container up: root of the namespace; where 0 is not mapped, the program's user.
     uid_t setup_uid = 0;
     gid_t setup_gid = 0;
+    // Whether apply waits for the parent: for the maps of a new namespace; in one that is joined by
+    // path, for what only the parent may do (Rlimits::from_parent and its like).
+    bool waits_for_parent() const {
+      return wish == NamespaceWish::kNew || wish == NamespaceWish::kPath;
+    }
   };
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
