@@ -34,6 +34,9 @@ void join_and_clone(const CloneOptions& options, const Channel& child_end) noexc
   // Before the first namespace: from then on others may see us in their /proc.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
     fail_child(child_end, "join", {"prctl(PR_SET_DUMPABLE)", errno});
+  for (const int file : options.cgroup_files)
+    if (::write(file, "0", 1) != 1)
+      fail_child(child_end, "join", {"write to the container's cgroup", errno});
   for (const NamespaceJoin& join : options.joins)
     if (::setns(join.file.get(), join.types) != 0) fail_child(child_end, "join", {"setns", errno});
   auto child = raw_clone(options.flags, options.cgroup, /*as_sibling=*/true);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "launch/channel.h"
@@ -24,6 +25,8 @@ struct CloneOptions {
   // way into a pid namespace that exists, and into namespaces that a new user namespace could not
   // enter any more.
   std::vector<NamespaceJoin> joins;
+  // Membership files of cgroups, open for writing, that the joining process enters before.
+  std::span<const int> cgroup_files;
 };
 
 struct Cloned {

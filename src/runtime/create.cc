@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <optional>
+#include <span>
 
 #include "isolation/cgroup/discover.h"
 #include "isolation/mounts/parent_mounts.h"
@@ -30,7 +31,8 @@ namespace {
 
 using launch::ContainerPlan;
 
-// Undoes a creation that fails half way: the cgroups, then the record and with it the id.
+// Undoes a creation that fails half way: the cgroups, then the record and with it the id. Once hooks
+// may have run, the poststop hooks end what they have begun.
 class Undo {
  public:
   explicit Undo(ContainerDirectory directory) : directory_(std::move(directory)) {}
@@ -38,12 +40,18 @@ class Undo {
     if (!directory_) return;
     (void)cgroups_.remove();
     (void)std::move(*directory_).remove();
+    // The error that is on its way says more than theirs would.
+    (void)run_all_hooks(HookStage::kPoststop, poststop_, stopped_state_);
   }
   Undo(const Undo&) = delete;
   Undo& operator=(const Undo&) = delete;
 
   ContainerDirectory& directory() { return *directory_; }
   isolation::CgroupSet& cgroups() { return cgroups_; }
+  void end_with_hooks(std::span<const oci::Hook> poststop, std::string stopped_state) {
+    poststop_ = poststop;
+    stopped_state_ = std::move(stopped_state);
+  }
   // The creation has succeeded: nothing is undone any more.
   void release(std::optional<ContainerDirectory>& directory, isolation::CgroupSet& cgroups) {
     directory.emplace(std::move(*directory_));
@@ -54,6 +62,8 @@ class Undo {
  private:
   std::optional<ContainerDirectory> directory_;
   isolation::CgroupSet cgroups_;
+  std::span<const oci::Hook> poststop_;
+  std::string stopped_state_;
 };
 
 bool is_new(const isolation::NamespacePlan& plan) {
@@ -118,6 +128,8 @@ class Creation final : public launch::ParentTasks {
 
   Result<void> root_built(const PidFd& child) override {
     if (!wanted_.spec.hooks) return {};
+    undo_.end_with_hooks(wanted_.spec.hooks->poststop,
+                         oci::encode(state_of(record_, oci::Status::kStopped, HostPid{0})));
     const std::string state =
         oci::encode(state_of(record_, oci::Status::kCreating, child.pid()));
     TRY(run_hooks(HookStage::kPrestart, wanted_.spec.hooks->prestart, state));

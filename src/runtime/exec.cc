@@ -21,6 +21,7 @@
 #include "runtime/procfs.h"
 #include "runtime/record.h"
 #include "runtime/supervise.h"
+#include "runtime/warnings.h"
 #include "sys/file.h"
 
 namespace bulkhead::runtime {
@@ -162,6 +163,7 @@ Result<std::string> sub_group(const std::vector<std::string>& cgroups) {
 struct Attached {
   PidFd process;
   Fd terminal;
+  std::vector<std::string> warnings;
 };
 
 Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spec,
@@ -205,11 +207,21 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   Joining joining(plan, record, std::move(console_receiver));
   (void)directory;
 
-  // The pid namespace is entered by the clone; the rest by the child itself, after its cgroups.
+  // With the host's privileges the pid namespace is entered by the clone, and the rest by the child
+  // itself, after its cgroups. Without them everything is behind the user namespace, which takes a
+  // process in between.
+  const bool privileged = host.privileged();
   TRY_ASSIGN(const launch::PidNamespaceVisit visit,
-             launch::PidNamespaceVisit::enter(init, (types & CLONE_NEWPID) != 0));
-  input.join_process = init.get();
-  input.join_namespaces = types & ~CLONE_NEWPID;
+             launch::PidNamespaceVisit::enter(init, privileged && (types & CLONE_NEWPID) != 0));
+  if (privileged) {
+    input.join_process = init.get();
+    input.join_namespaces = types & ~CLONE_NEWPID;
+  } else {
+    Fd same(::fcntl(init.get(), F_DUPFD_CLOEXEC, 0));
+    if (!same) return std::unexpected(Error(SysError{"fcntl(F_DUPFD_CLOEXEC)", errno}));
+    launch_options.clone.joins.push_back({std::move(same), types});
+    launch_options.clone.cgroup_files = files;
+  }
   TRY_ASSIGN(PidFd process, launch::launch(plan, input, launch_options, joining));
   launch::ChildGuard guard(process);
   if (plan.has<isolation::Seccomp>())
@@ -217,12 +229,12 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   if (pidfd_receiver) TRY(send_descriptor(pidfd_receiver.get(), process.get(), "pidfd"));
   TRY(write_pid_file(options.pid_file, process.pid()));
   guard.dismiss();
-  return Attached{std::move(process), joining.take_terminal()};
+  return Attached{std::move(process), joining.take_terminal(), warnings_of(plan)};
 }
 
 }  // namespace
 
-Result<ExitStatus> exec_in_container(const ExecOptions& options) {
+Result<ExecResult> exec_in_container(const ExecOptions& options) {
   TRY_ASSIGN(const ContainerDirectory directory,
              ContainerDirectory::open(options.common.state_root, options.id));
   TRY_ASSIGN(const Record record, directory.read_record());
@@ -242,8 +254,12 @@ Result<ExitStatus> exec_in_container(const ExecOptions& options) {
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());
   TRY_ASSIGN(Attached attached,
              launch_process(options, spec, directory, record, init, preserved));
-  if (options.detach) return ExitStatus{};
-  return supervise_foreground(attached.process, signals, std::move(attached.terminal));
+  ExecResult result;
+  result.warnings = std::move(attached.warnings);
+  if (options.detach) return result;
+  TRY_ASSIGN(result.exit,
+             supervise_foreground(attached.process, signals, std::move(attached.terminal)));
+  return result;
 }
 
 }  // namespace bulkhead::runtime

@@ -260,6 +260,10 @@ Result<Record> ContainerDirectory::read_record() const {
   if (!text) return std::unexpected(std::move(text).error().within(path_));
   auto record = decode_record(*text);
   if (!record) return std::unexpected(std::move(record).error().within(path_ + "/" + kRecordFile));
+  if (record->id != id_)
+    return fail(ErrorKind::kInvalid,
+                path_ + "/" + kRecordFile + " is the record of container " + quoted(record->id),
+                "the state directory was changed from outside");
   return record;
 }
 

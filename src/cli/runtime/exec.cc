@@ -68,8 +68,9 @@ Result<int> exec(Invocation& invocation) {
   TRY(take_arguments(*arguments, options));
   options.common = invocation.common;
   TRY_ASSIGN(options.common.state_root, invocation.state_root());
-  TRY_ASSIGN(const ExitStatus status, runtime::exec_in_container(options));
-  return status.shell_code();
+  TRY_ASSIGN(const runtime::ExecResult result, runtime::exec_in_container(options));
+  for (const std::string& warning : result.warnings) invocation.report.warn(warning);
+  return result.exit.shell_code();
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ SysResult<void> Seccomp::verify_in_parent(const Plan& plan, HostPid pid) noexcep
   std::memcpy(path, "/proc/", 6);
   std::memcpy(end, "/status", 8);
   const auto status = read_status(path);
-  if (!status) return std::unexpected(status.error());
+  if (!status) return sys_fail_with(status.error().error, status.error().call, "/proc/PID/status");
   if (status->mode != SECCOMP_MODE_FILTER)
     return not_held("/proc/PID/status shows that the process is under no seccomp filter");
   unsigned own_filters = 0;
