@@ -1,0 +1,523 @@
+#!/usr/bin/env python3
+"""`bulkhead run` as its users type it; what it promises is read from the kernel: from the cgroup files
+and /proc/PID of the container's process."""
+
+import fcntl
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import termios
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from support.bundles import BUILD, FULL, Traces, Workshop, image_file
+from support.harness import Skip, Suite, equal, expect
+
+suite = Suite("bulkhead")
+BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+GUEST = os.environ.get("BULKHEAD_GUEST") or str(BUILD / "tests/escape-guest")
+DEFAULT_CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5,
+                        "SETGID": 6, "SETUID": 7, "SETPCAP": 8, "NET_BIND_SERVICE": 10}
+FORBIDDEN = {"NET_RAW": 13, "MKNOD": 27, "SYS_CHROOT": 18, "SETFCAP": 31, "AUDIT_WRITE": 29}
+LIVE = "echo up $(hostname); while :; do sleep 0.05; done"
+
+
+class Host:
+    """An installation's store of its own."""
+
+    def __init__(self, work):
+        self.work = work
+        self.directory = work.directory
+        self.store = work.directory / "store"
+        self.runroot = work.directory / "runroot"
+
+    def command(self, *arguments):
+        return [BULKHEAD, "--root", str(self.store), "--runroot", str(self.runroot),
+                *map(str, arguments)]
+
+    def call(self, *arguments, timeout=60, **more):
+        more.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True,
+                              errors="replace", timeout=timeout, check=False, **more)
+
+    def run(self, *arguments, **more):
+        return self.call("run", "--rm", *arguments, **more)
+
+    def says(self, *arguments, **more):
+        done = self.run(*arguments, **more)
+        equal(done.returncode, 0, f"{arguments}: {done.stderr}")
+        return done.stdout.strip()
+
+    def containers(self):
+        return json.loads(self.call("ps", "--all", "--format", "json").stdout)
+
+
+class Running:
+    """`bulkhead run` in the background, and the kernel's view of it."""
+
+    def __init__(self, host, *flags, script=LIVE, image="busybox", remove=True, **more):
+        self.process = subprocess.Popen(
+            host.command("run", *(["--rm"] if remove else []), *flags, image, "sh", "-c", script),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            **more)
+        words = self.process.stdout.readline().split()
+        if not words or words[0] != "up":
+            self.process.kill()
+            raise AssertionError(f"{flags}: {words} {self.process.stderr.read()}")
+        self.hostname = words[1]
+
+    def group(self, hierarchy):
+        found = [path for path in
+                 pathlib.Path(f"/sys/fs/cgroup/{hierarchy}/bulkhead").glob("*")
+                 if (path / "cgroup.procs").exists() and self._is_ours(path)]
+        expect(len(found) == 1, f"groups in {hierarchy}: {found}")
+        return found[0]
+
+    def _is_ours(self, path):
+        for pid in (path / "cgroup.procs").read_text().split():
+            try:
+                # The first process is a child of `bulkhead run`.
+                if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
+                       .split()[1]) == self.process.pid:
+                    return True
+            except OSError:
+                continue
+        return False
+
+    def pid(self):
+        for child in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+                                  ).read_text().split():
+            return int(child)
+        raise AssertionError("bulkhead run has no child")
+
+    def status(self, key):
+        text = pathlib.Path(f"/proc/{self.pid()}/status").read_text()
+        return re.search(rf"^{key}:[ \t]*(.*)$", text, re.MULTILINE)[1].split()
+
+    def limit(self, hierarchy, file):
+        return (self.group(hierarchy) / file).read_text().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            for child in pathlib.Path(
+                    f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
+        self.process.wait(20)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+def bits(*numbers):
+    return sum(1 << number for number in numbers)
+
+
+# --- the lines of Docker's users -------------------------------------------------------------------------
+
+
+@suite.test
+def docker_memory_512m_cpus_1_5(host):
+    with Running(host, "--memory=512m", "--cpus=1.5") as container:
+        equal(container.limit("memory", "memory.limit_in_bytes"), str(512 << 20))
+        quota = int(container.limit("cpu", "cpu.cfs_quota_us"))
+        equal(quota / int(container.limit("cpu", "cpu.cfs_period_us")), 1.5, "processors")
+
+
+@suite.test
+def docker_user_1000_1000(host):
+    with Running(host, "--user", "1000:1000") as container:
+        first = int(pathlib.Path(f"/proc/{container.pid()}/uid_map").read_text().split()[1])
+        equal(container.status("Uid"), [str(first + 1000)] * 4)
+        equal(container.status("Gid"), [str(first + 1000)] * 4)
+        equal(int(container.status("CapEff")[0], 16), 0, "effective capabilities")
+        equal(container.status("Groups"), [], "supplementary groups")
+
+
+@suite.test
+def docker_cap_drop_all_cap_add_net_bind_service(host):
+    with Running(host, "--cap-drop=ALL", "--cap-add=NET_BIND_SERVICE") as container:
+        for kind in ("CapPrm", "CapEff", "CapBnd"):
+            equal(int(container.status(kind)[0], 16), bits(10), kind)
+        for kind in ("CapInh", "CapAmb"):
+            equal(int(container.status(kind)[0], 16), 0, kind)
+
+
+@suite.test
+def docker_read_only(host):
+    with Running(host, "--read-only") as container:
+        text = pathlib.Path(f"/proc/{container.pid()}/mountinfo").read_text()
+        root = [line.split() for line in text.splitlines() if line.split()[4] == "/"][-1]
+        expect("ro" in root[5].split(","), root)
+    done = host.run("--read-only", "busybox", "touch", "/file")
+    expect(done.returncode == 1 and "Read-only" in done.stderr, done)
+    equal(host.run("busybox", "touch", "/file").returncode, 0, "the control")
+
+
+@suite.test
+def docker_security_opt_no_new_privileges(host):
+    with Running(host, "--security-opt=no-new-privileges") as container:
+        equal(container.status("NoNewPrivs"), ["1"])
+
+
+@suite.test
+def docker_cpus_2_memory_1g(host):
+    with Running(host, "--cpus=2", "--memory=1g") as container:
+        equal(container.limit("memory", "memory.limit_in_bytes"), str(1 << 30))
+        quota = int(container.limit("cpu", "cpu.cfs_quota_us"))
+        equal(quota / int(container.limit("cpu", "cpu.cfs_period_us")), 2.0, "processors")
+
+
+# --- defaults ------------------------------------------------------------------------------------------
+
+
+@suite.test
+def the_default_layers_stand_in_the_kernel(host):
+    with Running(host) as container:
+        pid = container.pid()
+        for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"):
+            expect(os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"),
+                   f"the {kind} namespace is the host's")
+        for kind in ("uid_map", "gid_map"):
+            inside, outside, size = map(int, pathlib.Path(f"/proc/{pid}/{kind}").read_text().split())
+            expect(inside == 0 and outside >= 65536 and size == 65536, f"{kind}: {outside} {size}")
+        equal(container.status("Uid")[0],
+              pathlib.Path(f"/proc/{pid}/uid_map").read_text().split()[1], "root on the host")
+        equal((container.status("NoNewPrivs"), container.status("Seccomp")), (["1"], ["2"]))
+        bounding = int(container.status("CapBnd")[0], 16)
+        equal(bounding, bits(*DEFAULT_CAPABILITIES.values()), f"bounding set {bounding:x}")
+        equal(bounding & bits(*FORBIDDEN.values()), 0, "capabilities that nobody needs")
+        expect(re.fullmatch(r"[0-9a-f]{12}", container.hostname), container.hostname)
+        for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            _, controller, path = line.split(":", 2)
+            expect(re.fullmatch(rf"/bulkhead/{container.hostname}[0-9a-f]{{52}}", path),
+                   f"group in {controller or 'v2'}: {path}")
+        equal(container.limit("pids", "pids.max"), "2048")
+        expect(int(container.limit("memory", "memory.limit_in_bytes"))
+               < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "memory")
+        devices = pathlib.Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+        equal([line.split(":")[0].strip() for line in devices], ["lo"], "network devices")
+
+
+@suite.test
+def two_containers_have_host_ids_of_their_own(host):
+    with Running(host) as first, Running(host) as second:
+        ranges = [int(pathlib.Path(f"/proc/{c.pid()}/uid_map").read_text().split()[1])
+                  for c in (first, second)]
+        expect(abs(ranges[0] - ranges[1]) >= 65536, f"ranges {ranges}")
+
+
+ATTEMPTS = ("af-alg", "af-vsock", "io-uring", "user-namespace", "keyctl", "userfaultfd", "bpf",
+            "perf", "socketcall")
+
+
+@suite.test
+def the_default_profile_denies_what_attacks_begin_with(host):
+    tools = host.directory / "guest"
+    tools.mkdir()
+    os.chmod(tools, 0o755)
+    shutil.copy(GUEST, tools / "guest")
+    script = f"for a in {' '.join(ATTEMPTS)}; do echo $a $(/tools/guest try $a); done"
+    def attempt(*flags):
+        text = host.says(*flags, "-v", f"{tools}:/tools:ro", "busybox", "sh", "-c", script)
+        return {line.split()[0]: line.split(" ", 1)[1] for line in text.splitlines()}
+    held = attempt()
+    equal([name for name in ATTEMPTS if not held[name].startswith("held")], [], f"denied: {held}")
+    free = attempt("--security-opt", "seccomp=unconfined")
+    through = [name for name in ATTEMPTS if free[name].startswith("ESCAPED")]
+    missing = {"io-uring", "user-namespace", "keyctl", "socketcall"} - set(through)
+    expect(not missing, f"the control is stopped at {missing}: {free}")
+    for name in ATTEMPTS:
+        # By the profile, not by what else might fail: the kernel's own answer is another.
+        number = int(re.search(r"errno (\d+)", held[name])[1])
+        expect(number in (1, 38), f"{name}: errno {number} instead of EPERM or ENOSYS")
+
+
+# --- flags ---------------------------------------------------------------------------------------------
+
+
+@suite.test
+def exit_codes_are_dockers(host):
+    for command, code in ((("true",), 0), (("sh", "-c", "exit 42"), 42), (("no-such",), 127),
+                          (("/no/such",), 127), (("/etc/passwd",), 126), (("/etc",), 126)):
+        done = host.run("busybox", *command)
+        equal(done.returncode, code, f"{command}: {done.stderr}")
+    for arguments in (("--banana", "busybox"), ("no-such-image",), ("--memory", "lots", "busybox"),
+                      ("--cpus", "-1", "busybox"), ("--user", "no-such-user", "busybox"), (),
+                      ("--cap-add", "BANANA", "busybox"), ("--security-opt", "x=y", "busybox"),
+                      ("--network", "banana", "busybox"), ("--volume", "/no/such:/x", "busybox"),
+                      ("--name", "a/b", "busybox"), ("--pids-limit", "x", "busybox"),
+                      ("--hostname", "x" * 100, "busybox"), ("--timeout", "soon", "busybox"),
+                      ("--result", "/no/such/x", "busybox"), ("--tmpfs", "relative", "busybox")):
+        done = host.run(*arguments)
+        equal(done.returncode, 125, f"{arguments}: {done.stderr}")
+        if arguments:
+            word = arguments[1] if len(arguments) > 2 else arguments[0].lstrip("-")
+            expect(word.split(":")[0][:60] in done.stderr, f"{arguments}: {done.stderr}")
+    for flag in (("--privileged",), ("-p", "80:80"), ("--gpus", "all"), ("--pid", "host")):
+        done = host.run(*flag, "busybox")
+        expect(done.returncode == 125 and flag[0] in done.stderr, f"{flag}: {done}")
+    equal(host.containers(), [], "containers that were left")
+
+
+@suite.test
+def flags_reach_the_process(host):
+    equal(host.says("--env", "A=1", "-e", "FROM_US", "busybox", "sh", "-c", "echo $A $FROM_US $NOT",
+                    env=dict(os.environ, FROM_US="ours", NOT="never")), "1 ours")
+    equal(host.says("--workdir", "/etc", "busybox", "pwd"), "/etc")
+    equal(host.says("-w", "/made/here", "busybox", "pwd"), "/made/here")
+    equal(host.says("--hostname", "myname", "busybox", "hostname"), "myname")
+    equal(host.says("-i", "busybox", "cat", stdin=None, input="from us"), "from us")
+    equal(host.says("busybox", "sh", "-c", "cat; echo end"), "end", "without -i")
+    equal(host.says("--pids-limit", "33", "busybox", "true"), "")
+    with Running(host, "--pids-limit", "33") as container:
+        equal(container.limit("pids", "pids.max"), "33")
+    text = host.says("--tmpfs", "/scratch:size=1m,mode=700", "busybox", "sh", "-c",
+                     "mount | grep ' /scratch '; stat -c %a /scratch; "
+                     "dd if=/dev/zero of=/scratch/x bs=1M count=2 2>&1 | grep -o 'No space.*'")
+    for word in ("tmpfs", "nosuid", "nodev", "size=1024k", "700", "No space left"):
+        expect(word in text, f"--tmpfs: no {word} in {text}")
+
+
+@suite.test
+def networks_none_and_host(host):
+    script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' ' | sort"
+    equal(host.says("--network", "none", "busybox", "sh", "-c", script), "lo")
+    with Running(host, "--network", "host") as container:
+        equal(os.readlink(f"/proc/{container.pid()}/ns/net"), os.readlink("/proc/self/ns/net"))
+
+
+@suite.test
+def volumes_are_idmapped_and_tame(host):
+    place = host.directory / "volume"
+    place.mkdir()
+    (place / "mine").write_text("content")
+    (place / "mine").chmod(0o600)
+    text = host.says("-v", f"{place}:/data", "busybox", "sh", "-c",
+                     "cat /data/mine; echo; stat -c %u:%g /data/mine; echo new > /data/new; "
+                     "grep ' /data ' /proc/self/mountinfo")
+    lines = text.splitlines()
+    equal(lines[:2], ["content", "0:0"], "root's file")
+    for option in ("nosuid", "nodev", "idmapped"):
+        expect(option in lines[2], f"no {option}: {lines[2]}")
+    status = os.stat(place / "new")
+    equal((status.st_uid, status.st_gid), (0, 0), "owner of what it wrote")
+    equal(host.says("--user", "1000:1001", "--tmpfs", "/x", "-v", f"{place}:/data", "busybox", "sh",
+                    "-c", "id -u"), "1000")
+    done = host.run("-v", f"{place}:/data:ro", "busybox", "touch", "/data/x")
+    expect(done.returncode == 1 and "Read-only" in done.stderr, done)
+    # A file system that cannot be idmapped: refused, and the alternative is named.
+    done = host.run("-v", "/sys/kernel:/data", "busybox", "true")
+    expect(done.returncode == 125 and "noidmap" in done.stderr, done)
+
+
+@suite.test
+def names_are_taken_once_and_given_back(host):
+    with Running(host, "--name", "web"):
+        listed = [c for c in host.containers() if c.get("name") == "web"]
+        equal(len(listed), 1, "containers of that name")
+        done = host.run("--name", "web", "busybox", "true")
+        expect(done.returncode == 125 and "web" in done.stderr, done)
+    equal(host.run("--name", "web", "busybox", "true").returncode, 0, "after --rm")
+    equal(host.call("run", "--name", "kept", "busybox", "sh", "-c", "exit 3").returncode, 3)
+    equal([c["name"] for c in host.containers()], ["kept"], "without --rm")
+    equal(host.call("rm", "kept").returncode, 0)
+    equal(host.containers(), [])
+    done = host.call("rm", "kept")
+    expect(done.returncode != 0 and "kept" in done.stderr, done)
+
+
+@suite.test
+def the_timeout_kills_and_the_result_tells(host):
+    result = host.directory / "result.json"
+    begin = time.monotonic()
+    done = host.run("--timeout", "1s", "--result", result, "busybox", "sleep", "100")
+    expect(0.9 < time.monotonic() - begin < 10, "seconds")
+    told = json.loads(result.read_text())
+    equal((done.returncode, told["exitCode"], told["signal"], told["timedOut"], told["oomKilled"]),
+          (137, 137, 9, True, False))
+    done = host.run("--result", result, "busybox", "sh", "-c",
+                    "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 5")
+    told = json.loads(result.read_text())
+    equal((done.returncode, told["exitCode"], told["signal"], told["timedOut"], told["oomKilled"]),
+          (5, 5, None, False, False))
+    expect(told["peakMemoryBytes"] > 4096 and told["cpuNanoseconds"] > 0, told)
+    done = host.run("--memory", "16m", "--memory-swap", "16m", "--result", result, "busybox", "sh",
+                    "-c", "dd if=/dev/zero of=/dev/null bs=64M count=1; exit 9")
+    told = json.loads(result.read_text())
+    equal((told["oomKilled"], told["exitCode"]), (True, done.returncode), f"{told}")
+
+
+@suite.test
+def signals_are_forwarded(host):
+    script = "trap 'echo got; exit 9' TERM INT USR1; " + LIVE
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        with Running(host, script=script) as container:
+            container.process.send_signal(number)
+            equal((container.process.stdout.read().strip(), container.process.wait(10)),
+                  ("got", 9), str(number))
+
+
+@suite.test
+def a_terminal_is_given_and_resized(host):
+    command = " ".join(host.command("run", "--rm", "-t", "busybox", "sh", "-c",
+                                    "'tty; stty size; test -t 0 -a -t 1 -a -t 2 && echo all'"))
+    done = subprocess.run(["script", "-qefc", f"stty rows 21 cols 83; {command}", "/dev/null"],
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30,
+                          check=False)
+    for word in ("/dev/", "21 83", "all"):
+        expect(word in done.stdout, f"no {word}: {done}")
+    master, slave = os.openpty()
+    def resize(rows, columns):
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    def read_until(word, seconds=10):
+        text, deadline = "", time.monotonic() + seconds
+        while word not in text:
+            expect(time.monotonic() < deadline, f"no {word!r} in {text!r}")
+            os.set_blocking(master, False)
+            try:
+                text += os.read(master, 4096).decode(errors="replace")
+            except BlockingIOError:
+                time.sleep(0.02)
+        return text
+    resize(20, 70)
+    process = subprocess.Popen(
+        host.command("run", "--rm", "-it", "busybox", "sh", "-c",
+                     "trap 'stty size' WINCH; stty size; read line; echo got $line; "
+                     "while :; do sleep 0.05; done"),
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    try:
+        read_until("20 70")
+        os.write(master, b"word\n")
+        read_until("got word")
+        resize(44, 99)
+        read_until("44 99")
+        os.write(master, b"\x03")  # the shell is pid 1, and SIGINT's default does not end it
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+        equal(host.call("rm", "--dead").returncode, 0, "rm --dead")
+
+
+@suite.test
+def images_come_as_directories_and_archives(host):
+    layout = host.directory / "layout"
+    layout.mkdir()
+    with tarfile.open(image_file()) as archive:
+        archive.extractall(layout)
+    for image in (str(layout), f"oci:{layout}", image_file(), f"oci-archive:{image_file()}"):
+        equal(host.says(image, "echo", "here"), "here", image)
+    broken = host.directory / "broken"
+    shutil.copytree(layout, broken)
+    for blob in (broken / "blobs/sha256").iterdir():
+        # The same length, other bytes: only the digest tells.
+        content = bytearray(blob.read_bytes())
+        content[len(content) // 2] ^= 1
+        blob.write_bytes(content)
+    fresh = Host(host.work)
+    fresh.store = host.directory / "other-store"
+    done = fresh.run(f"oci:{broken}", "true")
+    expect(done.returncode == 125 and "digest" in done.stderr.lower(), f"changed blobs: {done}")
+    for path in ("/etc/passwd", "/no/such", str(host.directory / "volume")):
+        done = host.run(path, "true")
+        expect(done.returncode == 125 and path in done.stderr, f"{path}: {done}")
+
+
+@suite.test
+def explain_tells_without_doing(host):
+    before = {path for path in pathlib.Path("/sys/fs/cgroup/pids/bulkhead").glob("*")}
+    done = host.call("explain", "run", "--network", "host", "--memory", "1g", "busybox")
+    equal(done.returncode, 0, done.stderr)
+    for word in ("user namespace", "seccomp", "capabilities", "stops:", "does not stop:",
+                 "1073741824", "not isolated", "kernel", "clock", "network"):
+        expect(word in done.stdout.lower(), f"no {word!r}")
+    last = done.stdout.lower().rsplit("not isolated", 1)[1]
+    expect("--network host" in last or "network" in last, f"what the flags opened: {last}")
+    done = host.call("explain", "--format", "json", "run", "busybox")
+    told = json.loads(done.stdout)
+    names = [layer["name"] for layer in told["layers"]]
+    for name in ("user namespace", "seccomp", "capabilities", "no new privileges", "mounts"):
+        expect(name in names, f"no {name} in {names}")
+    expect(all(layer["standing"] and layer["stops"] for layer in told["layers"]
+               if layer["standing"] == "applied"), told["layers"])
+    expect(len(told["notIsolated"]) >= 2, told["notIsolated"])
+    equal(host.call("explain", "run", "--banana", "busybox").returncode, 125)
+    equal(host.containers(), [], "containers")
+    del before
+
+
+# --- nothing left behind -------------------------------------------------------------------------------
+
+
+@suite.test
+def nothing_is_left_after_a_run(host):
+    traces = Traces(str(host.directory))
+    groups = set(pathlib.Path("/sys/fs/cgroup").glob("*/bulkhead/*"))
+    for command in (("true",), ("no-such",), ("sh", "-c", "sleep 50 & exit 1")):
+        host.run("busybox", *command)
+    new = set(pathlib.Path("/sys/fs/cgroup").glob("*/bulkhead/*")) - groups
+    gone(new)
+    expect(not traces.leftovers(), traces.leftovers())
+    equal(os.listdir(host.store / "containers"), [], "what containers wrote")
+
+
+def gone(groups, seconds=10):
+    """Others on this machine make groups too, and remove them: those of now must go."""
+    deadline = time.monotonic() + seconds
+    while any(path.exists() for path in groups):
+        expect(time.monotonic() < deadline, f"groups {[p for p in groups if p.exists()][:4]}")
+        time.sleep(0.05)
+
+
+@suite.test
+def bulkhead_run_can_be_killed_at_any_moment(host):
+    begin = time.monotonic()
+    host.run("busybox", "true")
+    longest = (time.monotonic() - begin) * 1.5
+    random.seed(os.environ.get("BULKHEAD_SEED", "bulkhead"))
+    hits = 0
+    for number in range(200 if FULL else 30):
+        traces = Traces(str(host.directory))
+        groups = set(pathlib.Path("/sys/fs/cgroup").glob("*/bulkhead/*"))
+        marker = f"31{os.getpid()}{number:03}"
+        process = subprocess.Popen(host.command("run", *(["--rm"] if number % 2 else []), "busybox",
+                                                "sleep", marker), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, longest))
+        hits += process.poll() is None
+        process.kill()
+        process.wait()
+        done = host.call("rm", "--dead")
+        equal(done.returncode, 0, f"rm --dead: {done.stderr}")
+        left = Traces.leftovers(traces) + list(Traces(marker)._look()[2])
+        expect(not left, f"left behind: {left[:4]}")
+        gone(set(pathlib.Path("/sys/fs/cgroup").glob("*/bulkhead/*")) - groups)
+        equal(host.containers(), [], "containers")
+        equal(os.listdir(host.store / "containers"), [], "what containers wrote")
+    expect(hits >= 15, f"only {hits} kills met a living process")
+
+
+def main():
+    if os.geteuid() != 0:
+        print("SKIP bulkhead — needs root")
+        return 0
+    with Workshop() as work:
+        os.chmod(work.directory, 0o755)
+        return suite.main(Host(work))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
