@@ -126,7 +126,7 @@ def whitespace():
                 problems.append(f"{path}:{number}: trailing whitespace")
             if "\t" in line and path.suffix in (".cc", ".h", ".py", ".cmake", ".md"):
                 problems.append(f"{path}:{number}: a tab")
-            if len(line) > LINE_LIMIT and path.suffix == ".py":
+            if len(line) > LINE_LIMIT and path.suffix in (".cc", ".h", ".py"):
                 problems.append(f"{path}:{number}: longer than {LINE_LIMIT} columns")
     return problems
 

@@ -1,8 +1,8 @@
 // scheduling: policy, nice value and real-time parameters, io priority, and the CPUs of an exec.
 //
-// Stops:    a container running at a priority that was inherited from the runtime rather than
-// chosen. Does not: limit CPU time (a real-time policy can starve the host; the cpu cgroup limits
-// it). Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8.
+// Stops:    a container running at a priority that was inherited from the runtime and not chosen.
+// Does not: limit CPU time (a real-time policy can starve the host; the cpu cgroup limits it).
+// Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8.
 // Order:    after the cgroup, whose cpuset resets the affinity when a process moves in; before the
 //           identity, because real-time policies and negative nice values need CAP_SYS_NICE. In a
 //           user namespace that capability does not count: there the parent sets them

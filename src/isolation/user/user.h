@@ -4,9 +4,9 @@
 //           its capabilities count only for what the namespace owns.
 // Does not: hide the part of the kernel that namespaced root can reach; protect files on the host
 //           that the mapped ids own; separate containers that share a range of ids.
-// Kernel:   CLONE_NEWUSER, Linux 3.8; 340 ranges 4.15; newuidmap and newgidmap for unprivileged
-// users. Order:    first: every other namespace is to be owned by it. launch/ clones the child into
-// it; this
+// Kernel:   CLONE_NEWUSER, Linux 3.8; 340 ranges 4.15; newuidmap and newgidmap for users without
+//           privilege.
+// Order:    first: every other namespace is to be owned by it. launch/ clones the child into it; this
 //           layer waits until the parent has written the maps (id_maps.h) and then takes the
 //           namespace's root id, so that what the set-up makes belongs to the container.
 #pragma once
