@@ -126,7 +126,9 @@ def whitespace():
                 problems.append(f"{path}:{number}: trailing whitespace")
             if "\t" in line and path.suffix in (".cc", ".h", ".py", ".cmake", ".md"):
                 problems.append(f"{path}:{number}: a tab")
-            if len(line) > LINE_LIMIT and path.suffix in (".cc", ".h", ".py"):
+            # clang-format sees to code, but leaves comments alone.
+            if len(line) > LINE_LIMIT and (path.suffix == ".py" or path.suffix in (".cc", ".h")
+                                           and line.lstrip().startswith("//")):
                 problems.append(f"{path}:{number}: longer than {LINE_LIMIT} columns")
     return problems
 
