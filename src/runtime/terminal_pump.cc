@@ -13,9 +13,13 @@ TerminalPump::TerminalPump(Fd master, int input, int output)
 }
 
 void TerminalPump::copy_size() const noexcept {
-  struct winsize size {};
-  if (::ioctl(input_, TIOCGWINSZ, &size) == 0 && size.ws_row != 0)
+  // The input may be closed to the container, or a pipe: what the output goes to has a size, too.
+  for (const int terminal : {input_, output_}) {
+    struct winsize size {};
+    if (::ioctl(terminal, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) continue;
     (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
+    return;
+  }
 }
 
 bool TerminalPump::Buffer::fill_from(int fd) noexcept {
