@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.bundles import BUILD, FULL, Traces, Workshop, image_file
-from support.harness import Skip, Suite, equal, expect
+from support.harness import Suite, equal, expect
 
 suite = Suite("bulkhead")
 BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
@@ -55,6 +55,19 @@ class Host:
         done = self.run(*arguments, **more)
         equal(done.returncode, 0, f"{arguments}: {done.stderr}")
         return done.stdout.strip()
+
+    def clear_dead(self, seconds=5):
+        """Until a process that has just lost its engine is dead, too, its container counts as one
+        that runs, and is not cleared."""
+        deadline = time.monotonic() + seconds
+        while True:
+            done = self.call("rm", "--dead")
+            equal(done.returncode, 0, f"rm --dead: {done.stderr}")
+            listed = self.containers()
+            if not listed:
+                return
+            expect(time.monotonic() < deadline, f"containers that stay: {listed}")
+            time.sleep(0.02)
 
     def containers(self):
         return json.loads(self.call("ps", "--all", "--format", "json").stdout)
@@ -409,7 +422,7 @@ def a_terminal_is_given_and_resized(host):
         process.wait()
         os.close(master)
         os.close(slave)
-        equal(host.call("rm", "--dead").returncode, 0, "rm --dead")
+        host.clear_dead()
 
 
 @suite.test
@@ -438,7 +451,6 @@ def images_come_as_directories_and_archives(host):
 
 @suite.test
 def explain_tells_without_doing(host):
-    before = {path for path in pathlib.Path("/sys/fs/cgroup/pids/bulkhead").glob("*")}
     done = host.call("explain", "run", "--network", "host", "--memory", "1g", "busybox")
     equal(done.returncode, 0, done.stderr)
     for word in ("user namespace", "seccomp", "capabilities", "stops:", "does not stop:",
@@ -456,7 +468,6 @@ def explain_tells_without_doing(host):
     expect(len(told["notIsolated"]) >= 2, told["notIsolated"])
     equal(host.call("explain", "run", "--banana", "busybox").returncode, 125)
     equal(host.containers(), [], "containers")
-    del before
 
 
 # --- nothing left behind -------------------------------------------------------------------------------
@@ -484,9 +495,12 @@ def gone(groups, seconds=10):
 
 @suite.test
 def bulkhead_run_can_be_killed_at_any_moment(host):
-    begin = time.monotonic()
-    host.run("busybox", "true")
-    longest = (time.monotonic() - begin) * 1.5
+    host.run("busybox", "true")  # the first of all unpacks the image
+    def timed():
+        begin = time.monotonic()
+        host.run("busybox", "true")
+        return time.monotonic() - begin
+    longest = min(timed() for _ in range(3)) * 1.2
     random.seed(os.environ.get("BULKHEAD_SEED", "bulkhead"))
     hits = 0
     for number in range(200 if FULL else 30):
@@ -500,12 +514,10 @@ def bulkhead_run_can_be_killed_at_any_moment(host):
         hits += process.poll() is None
         process.kill()
         process.wait()
-        done = host.call("rm", "--dead")
-        equal(done.returncode, 0, f"rm --dead: {done.stderr}")
+        host.clear_dead()
         left = Traces.leftovers(traces) + list(Traces(marker)._look()[2])
         expect(not left, f"left behind: {left[:4]}")
         gone(set(pathlib.Path("/sys/fs/cgroup").glob("*/bulkhead/*")) - groups)
-        equal(host.containers(), [], "containers")
         equal(os.listdir(host.store / "containers"), [], "what containers wrote")
     expect(hits >= 15, f"only {hits} kills met a living process")
 
@@ -516,7 +528,11 @@ def main():
         return 0
     with Workshop() as work:
         os.chmod(work.directory, 0o755)
-        return suite.main(Host(work))
+        host = Host(work)
+        code = suite.main(host)
+        for container in host.containers():
+            host.call("rm", "--force", container["id"])
+        return code
 
 
 if __name__ == "__main__":
