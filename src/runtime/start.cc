@@ -83,8 +83,10 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
     (void)init.send_signal(SIGKILL);
     return hooks;
   }
-  if (relay) return relay.wait_until_ready(init);
-  return {};
+  if (!relay) return {};
+  // This may take for ever, and nothing is changed any more.
+  directory.unlock();
+  return relay.wait_until_ready(init);
 }
 
 }  // namespace bulkhead::runtime

@@ -69,8 +69,6 @@ std::optional<RawTerminal> RawTerminal::enter(int fd) {
   if (::tcgetattr(fd, &before) != 0) return std::nullopt;
   termios raw = before;
   ::cfmakeraw(&raw);
-  // Ours prints what the container's terminal has already made of a line end.
-  raw.c_oflag |= OPOST;
   if (::tcsetattr(fd, TCSANOW, &raw) != 0) return std::nullopt;
   return RawTerminal(fd, before);
 }
