@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "isolation/mounts/scratch_fd.h"
 #include "sys/file.h"
 #include "sys/mount_api.h"
 #include "sys/root_dir.h"
@@ -90,20 +91,21 @@ SysResult<void> bind_node_classic(int source, const Spot& spot, const DeviceNode
 
 SysResult<void> bind_node(const Spot& spot, const DeviceNodePlan& node,
                           const ChildContext& child) noexcept {
-  auto tree =
+  auto cloned =
       clone_tree_with(AT_FDCWD, node.source.c_str(), Recursion::kThisMount, kNodeAttributes);
-  const bool classic = !tree && is_refused_api(tree.error().error);
-  if (classic) tree = open_at(AT_FDCWD, node.source.c_str(), O_PATH);
-  if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject_of(node));
+  const bool classic = !cloned && is_refused_api(cloned.error().error);
+  if (classic) cloned = open_at(AT_FDCWD, node.source.c_str(), O_PATH);
+  if (!cloned) return sys_fail_with(cloned.error().error, cloned.error().call, subject_of(node));
+  const ScratchFd tree(std::move(*cloned));
   struct stat status{};
-  if (::fstat(tree->get(), &status) != 0) return sys_fail("fstat", subject_of(node));
+  if (::fstat(tree.get(), &status) != 0) return sys_fail("fstat", subject_of(node));
   if (!is_the_device(status, node))
     return sys_fail_with(ENXIO, "the host's node is another device", subject_of(node));
   if (::mknodat(spot.directory, spot.name, S_IFREG | 0644, 0) != 0 && errno != EEXIST)
     return sys_fail("mknod", subject_of(node));
-  if (classic) return bind_node_classic(tree->get(), spot, node, child);
+  if (classic) return bind_node_classic(tree.get(), spot, node, child);
   // Never onto a link: move_mount does not follow the last component.
-  const auto attached = attach_mount(tree->get(), spot.directory, spot.name);
+  const auto attached = attach_mount(tree.get(), spot.directory, spot.name);
   if (!attached)
     return sys_fail_with(attached.error().error, attached.error().call, subject_of(node));
   return {};
@@ -115,12 +117,14 @@ SysResult<void> place_node(const DeviceNodePlan& node, DeviceMethod method,
   if (!spot) return std::unexpected(spot.error());
   if (method == DeviceMethod::kMake || node.type == S_IFIFO) {
     const auto made = make_node(*spot, node);
+    // In a /dev that nobody else has, what was made is there.
+    if (made && spot->directory == child.fresh_dev) return {};
     if (made) return check_node(*spot, node);
     if (made.error().error == EEXIST) return check_node(*spot, node);
     if (made.error().error != EPERM) return made;
   }
-  TRY(bind_node(*spot, node, child));
-  return check_node(*spot, node);
+  // What is bound was checked by its descriptor.
+  return bind_node(*spot, node, child);
 }
 
 SysResult<void> place_link(const DeviceLinkPlan& link, const ChildContext& child) noexcept {

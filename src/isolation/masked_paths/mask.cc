@@ -30,11 +30,12 @@ SysResult<void> require_null_device(int fd) noexcept {
 }
 
 SysResult<Fd> empty_directory(const char* label) noexcept {
-  auto context = open_file_system("tmpfs");
-  if (!context) return context;
-  TRY(set_parameter(context->get(), "ro", nullptr));
-  if (label != nullptr) TRY(set_parameter(context->get(), "context", label));
-  return create_mount(context->get(), kCoverAttributes | MOUNT_ATTR_NODEV, "tmpfs");
+  auto opened = open_file_system("tmpfs");
+  if (!opened) return opened;
+  const ScratchFd context(std::move(*opened));
+  TRY(set_parameter(context.get(), "ro", nullptr));
+  if (label != nullptr) TRY(set_parameter(context.get(), "context", label));
+  return create_mount(context.get(), kCoverAttributes | MOUNT_ATTR_NODEV, "tmpfs");
 }
 
 // The usual ones; a wrong guess costs one more call.
@@ -68,11 +69,13 @@ bool Masker::is_plain_proc(const Place& place) const noexcept {
          first != "." && first != "..";
 }
 
-SysResult<Fd> Masker::open(const Place& place) const noexcept {
+SysResult<ScratchFd> Masker::open(const Place& place) const noexcept {
   const int anchor = anchor_of(child_, place.anchor);
   const bool anchored = anchor >= 0;
-  return RootDir(anchored ? anchor : child_.root)
-      .open(anchored ? place.path.c_str() : place.absolute.c_str(), O_PATH);
+  auto found = RootDir(anchored ? anchor : child_.root)
+                   .open(anchored ? place.path.c_str() : place.absolute.c_str(), O_PATH);
+  if (!found) return std::unexpected(found.error());
+  return ScratchFd(std::move(*found));
 }
 
 SysResult<Masker::Cover*> Masker::cover_of(Kind kind) noexcept {
@@ -89,7 +92,7 @@ SysResult<Masker::Cover*> Masker::cover_of(Kind kind) noexcept {
   }
   if (!made) return std::unexpected(made.error());
   if (kind == Kind::kFile) TRY(require_null_device(made->get()));
-  cover.mount = std::move(*made);
+  cover.mount = ScratchFd(std::move(*made));
   return &cover;
 }
 

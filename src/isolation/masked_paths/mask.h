@@ -4,7 +4,7 @@
 
 #include "isolation/child_context.h"
 #include "isolation/mounts/place.h"
-#include "sys/fd.h"
+#include "isolation/mounts/scratch_fd.h"
 
 namespace bulkhead::isolation {
 
@@ -22,13 +22,13 @@ class Masker {
 
   // A mount that is put on the first path of its kind and copied from there to all others.
   struct Cover {
-    Fd mount;
+    ScratchFd mount;
     bool attached = false;
     bool classic = false;  // the new mount API is refused
   };
 
   bool is_plain_proc(const Place& place) const noexcept;
-  SysResult<Fd> open(const Place& place) const noexcept;
+  SysResult<ScratchFd> open(const Place& place) const noexcept;
   SysResult<Cover*> cover_of(Kind kind) noexcept;
   SysResult<void> put(Kind kind, int directory, const char* name, const Place& place) noexcept;
   SysResult<void> put_classic(Kind kind, int source, const Place& place) noexcept;

@@ -93,16 +93,17 @@ SysResult<void> mount_one_hierarchy(const MountPlan& plan, std::string_view grou
 }
 
 SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
-  auto context = open_file_system("tmpfs");
-  if (!context) return std::unexpected(context.error());
-  TRY(set_parameter(context->get(), "source", "cgroup"));
-  TRY(set_parameter(context->get(), "mode", "755"));
+  auto opened = open_file_system("tmpfs");
+  if (!opened) return std::unexpected(opened.error());
+  const ScratchFd context(std::move(*opened));
+  TRY(set_parameter(context.get(), "source", "cgroup"));
+  TRY(set_parameter(context.get(), "mode", "755"));
   // Hardly room for files: only directories and links are made here.
-  TRY(set_parameter(context->get(), "size", "4k"));
-  TRY(set_parameter(context->get(), "nr_inodes", "64"));
+  TRY(set_parameter(context.get(), "size", "4k"));
+  TRY(set_parameter(context.get(), "nr_inodes", "64"));
   for (const auto& [key, value] : plan.parameters)
-    TRY(set_parameter(context->get(), key.c_str(), value ? value->c_str() : nullptr));
-  return create_mount(context->get(), 0, "tmpfs");
+    TRY(set_parameter(context.get(), key.c_str(), value ? value->c_str() : nullptr));
+  return create_mount(context.get(), 0, "tmpfs");
 }
 
 SysResult<void> finish_one(const MountPlan& plan, const CgroupView& view, int directory,

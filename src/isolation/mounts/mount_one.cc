@@ -62,7 +62,7 @@ SysResult<Destination> resolve_destination(const MountPlan& plan, const ChildCon
     return about(found.error(), plan);
   }
   Destination destination;
-  destination.owned = std::move(*found);
+  destination.owned = ScratchFd(std::move(*found));
   destination.directory = destination.owned.get();
   return destination;
 }
@@ -95,13 +95,14 @@ SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
 }
 
 SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
-  auto context = open_file_system(plan.type.c_str());
-  if (!context) return std::unexpected(context.error());
-  TRY(set_parameter(context->get(), "source", plan.source.c_str()));
+  auto opened = open_file_system(plan.type.c_str());
+  if (!opened) return std::unexpected(opened.error());
+  const ScratchFd context(std::move(*opened));
+  TRY(set_parameter(context.get(), "source", plan.source.c_str()));
   for (const auto& [key, value] : plan.parameters)
-    TRY(set_parameter(context->get(), key.c_str(), value ? value->c_str() : nullptr));
+    TRY(set_parameter(context.get(), key.c_str(), value ? value->c_str() : nullptr));
   const std::uint64_t late = plan.copy_up ? MOUNT_ATTR_RDONLY : 0;
-  return create_mount(context->get(), plan.attributes.set & ~late, plan.type.c_str());
+  return create_mount(context.get(), plan.attributes.set & ~late, plan.type.c_str());
 }
 
 SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
@@ -166,7 +167,7 @@ SysResult<void> apply_remount(const MountPlan& plan, const ChildContext& child,
   auto mounted = RootDir(child.root).open(plan.destination(), O_PATH);
   if (!mounted) return about(mounted.error(), plan);
   Destination destination;
-  destination.owned = std::move(*mounted);
+  destination.owned = ScratchFd(std::move(*mounted));
   destination.directory = destination.owned.get();
   return mount_there(plan, destination, {nullptr, nullptr, plan.flags, data_of(plan)}, child, here);
 }
@@ -267,7 +268,7 @@ SysResult<BindSource> open_bind_source(const char* path, const MountPlan& plan) 
     source.detached = source.has_attributes = false;
   }
   if (!tree) return std::unexpected(tree.error());
-  source.tree = std::move(*tree);
+  source.tree = ScratchFd(std::move(*tree));
   return source;
 }
 
@@ -284,7 +285,7 @@ SysResult<void> place_bind(BindSource source, const MountPlan& plan, const Child
     if (*destination->name != '\0') {
       auto opened = open_at(destination->directory, destination->name, O_PATH | O_NOFOLLOW);
       if (!opened) return about(opened.error(), plan);
-      target.owned = std::move(*opened);
+      target.owned = ScratchFd(std::move(*opened));
       target.directory = target.owned.get();
     }
     const unsigned long deep = plan.recursion == Recursion::kWholeTree ? MS_REC : 0;
@@ -294,7 +295,7 @@ SysResult<void> place_bind(BindSource source, const MountPlan& plan, const Child
     if (!is_same_file(mounted->get(), source.tree.get()))
       return sys_fail_with(EXDEV, "the destination was swapped while it was mounted",
                            plan.destination());
-    source.tree = std::move(*mounted);
+    source.tree = ScratchFd(std::move(*mounted));
   }
   if (!source.has_attributes)
     TRY(finish_attributes(source.tree.get(), plan.recursion, plan.tree_attributes, plan, child,

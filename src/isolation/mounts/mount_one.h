@@ -3,6 +3,7 @@
 
 #include "isolation/child_context.h"
 #include "isolation/mounts/plan.h"
+#include "isolation/mounts/scratch_fd.h"
 
 namespace bulkhead::isolation {
 
@@ -25,7 +26,7 @@ SysResult<void> verify_mounts(const MountsPlan& plan, ChildContext& child) noexc
 // directory itself when the name is empty. The caller attaches without any further look-up of a
 // path.
 struct Destination {
-  Fd owned;
+  ScratchFd owned;
   int directory = -1;
   const char* name = "";
 };
@@ -59,7 +60,7 @@ SysResult<void> finish_attributes(int root, Recursion recursion, const MountAttr
 // A bind of `path` as a detached mount, with the attributes of the tree. Where the new mount API is
 // missing, `detached` is false and the descriptor is that of the source itself.
 struct BindSource {
-  Fd tree;
+  ScratchFd tree;
   bool detached = true;
   bool has_attributes = true;
 };

@@ -19,7 +19,11 @@ namespace {
 
 SysResult<void> pivot() noexcept {
   // The new root is both: the old one lands on top of it, and "." still means what lies beneath.
-  if (::syscall(SYS_pivot_root, ".", ".") != 0) return sys_fail("pivot_root", "/");
+  if (::syscall(SYS_pivot_root, ".", ".") != 0)
+    return sys_fail(errno == EINVAL
+                        ? "pivot_root (a host that runs from its initial ramfs needs --no-pivot)"
+                        : "pivot_root",
+                    "/");
   if (::umount2(".", MNT_DETACH) != 0) return sys_fail("umount of the host's root", "/");
   return {};
 }
