@@ -1,5 +1,6 @@
 #include "sys/file.h"
 
+#include <algorithm>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
@@ -79,7 +80,8 @@ Result<std::string> read_fd(int fd, std::size_t limit) {
   struct stat status {};
   // procfs reports a size of 0; a page is then a fair first guess.
   const bool sized = ::fstat(fd, &status) == 0 && status.st_size > 0;
-  std::size_t room = sized ? static_cast<std::size_t>(status.st_size) + 1 : 4096;
+  // A huge file, sparse perhaps, costs no more than the limit.
+  std::size_t room = sized ? std::min(static_cast<std::size_t>(status.st_size), limit) + 1 : 4096;
   for (;;) {
     const std::size_t have = text.size();
     if (have > limit) return std::unexpected(Error(SysError{"read", EFBIG}));
