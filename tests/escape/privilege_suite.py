@@ -162,7 +162,8 @@ def cve_2025_23266_hooks_get_nothing_of_the_runtimes_environment(work):
     hook.write_text(f"#!/bin/sh\nenv > {record}\n")
     hook.chmod(0o755)
     config = merge(default_config(["true"]),
-                   {"hooks": {"createRuntime": [{"path": str(hook), "args": ["hook"], "env": ["ONLY=this"]}]}})
+                   {"hooks": {"createRuntime": [
+                       {"path": str(hook), "args": ["hook"], "env": ["ONLY=this"]}]}})
     done = work.run(config, env=dict(os.environ, LD_PRELOAD="/no/such.so", SECRET="x"))
     equal(done.returncode, 0, done.stderr)
     text = record.read_text()
