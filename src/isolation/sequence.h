@@ -48,11 +48,10 @@ struct ContainerSequence {
                                     Devices, Console, MaskedPaths>;
   // createRuntime and createContainer hooks run here.
   using LeaveHost       = LayerList<RootSwitch, Sysctls, WorkingDirectory>;
-  using GiveUpPower     = LayerList<SessionKeyring, OomScore, Rlimits, Scheduling,
-                                    PersonalityLayer, LsmLabel, Identity, Capabilities,
-                                    NoNewPrivileges>;
+  using GiveUpPower     = LayerList<SessionKeyring, OomScore, Scheduling, PersonalityLayer,
+                                    LsmLabel, Identity, Capabilities, NoNewPrivileges>;
   // Everything above is verified here.
-  using CloseDoors      = LayerList<Descriptors>;
+  using CloseDoors      = LayerList<Descriptors, Rlimits>;
   // The start signal, then the startContainer hooks.
   using LastActs        = LayerList<Landlock, Seccomp>;
   // execve.

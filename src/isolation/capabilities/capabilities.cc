@@ -127,7 +127,10 @@ Result<Capabilities::Plan> Capabilities::describe(const Request& request, const 
   plan.dropped = held_bounding & ~plan.wanted.bounding;
   const bool filters = request.spec.linux_.seccomp ||
                        request.spec.annotations.contains(std::string(Landlock::kAnnotation));
-  if (filters && !process.no_new_privileges) plan.until_exec = held & capability_bit(kCapSysAdmin);
+  if (filters && !process.no_new_privileges) plan.until_exec |= held & capability_bit(kCapSysAdmin);
+  // The resource limits come last, and hard ones are raised with the host's capability alone.
+  if (!process.rlimits.empty() && !own_users)
+    plan.until_exec |= held & capability_bit(kCapSysResource);
   return plan;
 }
 

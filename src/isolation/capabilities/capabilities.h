@@ -9,8 +9,9 @@
 //           set by PR_SET_KEEPCAPS); before Landlock and seccomp. Within: the bounding set first,
 //           because dropping from it needs CAP_SETPCAP; ambient last, because it needs the others.
 //           Without no-new-privileges the kernel asks for CAP_SYS_ADMIN to install Landlock and
-//           seccomp: it stays permitted and effective until execve, which recomputes both sets from
-//           the bounding, inheritable and ambient ones.
+//           seccomp, and for CAP_SYS_RESOURCE to raise hard limits: these stay permitted and
+//           effective until execve, which recomputes both sets from the bounding, inheritable and
+//           ambient ones.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +48,8 @@ struct Capabilities {
     CapabilityMasks wanted;
     // What has to be dropped from the bounding set: of what is there, all that is not wanted.
     std::uint64_t dropped = 0;
-    // In force until execve beside `wanted`: CAP_SYS_ADMIN, or nothing.
+    // In force until execve beside `wanted`: CAP_SYS_ADMIN for the filters, CAP_SYS_RESOURCE
+    // for the resource limits, or nothing.
     std::uint64_t until_exec = 0;
     int last = 0;       // the kernel's last capability
     bool root = false;  // the program starts as user 0 of its user namespace

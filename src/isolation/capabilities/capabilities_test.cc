@@ -244,5 +244,20 @@ TEST(Capabilities, KeepCapSysAdminForTheFiltersAndOnlyUntilExecve) {
   EXPECT_EQ(Capabilities::describe({.spec = spec}, host)->until_exec, 0U);
 }
 
+TEST(Capabilities, KeepCapSysResourceForTheLimitsAndOnlyUntilExecve) {
+  oci::Spec spec = with({{}, {}, {}, {}, {}}, 1000);
+  HostFacts host;
+  host.last_capability = 40;
+  host.effective_capabilities = host.bounding_capabilities = all_capabilities(40);
+  host.namespaces.fill(1);
+  spec.process->rlimits = {{"RLIMIT_NOFILE", 1, 1}};
+  const auto plan = *Capabilities::describe({.spec = spec}, host);
+  EXPECT_EQ(plan.until_exec, capability_bit(kCapSysResource));
+  EXPECT_EQ(Capabilities::after_exec(plan), CapabilityMasks{});
+  // In a user namespace it would raise nothing.
+  spec.linux_.namespaces = {{oci::NamespaceType::kUser, ""}};
+  EXPECT_EQ(Capabilities::describe({.spec = spec}, host)->until_exec, 0U);
+}
+
 }  // namespace
 }  // namespace bulkhead::isolation

@@ -20,7 +20,6 @@ namespace bulkhead::isolation {
 struct LsmLabel;
 struct OomScore;
 struct RootSwitch;
-struct Rlimits;
 struct Scheduling;
 struct SessionKeyring;
 struct Sysctls;
@@ -36,8 +35,8 @@ struct Identity {
       .kernel = "setresuid(2), setresgid(2), setgroups(2), Linux 2.1.44",
       .order = "after all that needs root's ids; before the capabilities, kept by PR_SET_KEEPCAPS",
   };
-  using After = LayerList<UserNamespace, RootSwitch, Sysctls, SessionKeyring, OomScore, Rlimits,
-                          Scheduling, LsmLabel, WorkingDirectory>;
+  using After = LayerList<UserNamespace, RootSwitch, Sysctls, SessionKeyring, OomScore, Scheduling,
+                          LsmLabel, WorkingDirectory>;
 
   struct Plan {
     uid_t uid = 0;  // as the container sees them

@@ -4,9 +4,10 @@
 //           processes everywhere, so that users in different user namespaces should not share ids.
 // Does not: limit the container as a whole; that is the cgroup's part.
 // Kernel:   prlimit(2), Linux 2.6.36.
-// Order:    late, so that small limits do not hinder the set-up; before the identity, because only
-//           CAP_SYS_RESOURCE raises a hard limit. In a user namespace that capability does not
-//           count: there the parent raises the hard limits beforehand (from_parent).
+// Order:    after the descriptors: what comes before opens files of its own, for which a small limit
+//           would leave no room. Only CAP_SYS_RESOURCE raises a hard limit, which the capabilities
+//           therefore leave in force until execve; in a user namespace it does not count: there the
+//           parent raises the hard limits beforehand (from_parent).
 #pragma once
 
 #include <sys/resource.h>
@@ -16,9 +17,9 @@
 
 namespace bulkhead::isolation {
 
+struct Capabilities;
+struct Descriptors;
 struct UserNamespace;
-struct CgroupLimits;
-struct RootSwitch;
 
 struct Rlimits {
   static constexpr std::string_view kName = "resource limits";
@@ -26,9 +27,9 @@ struct Rlimits {
       .stops = "one process taking more files, memory, processes or time than it was given",
       .does_not_stop = "many processes together; that is for the cgroup",
       .kernel = "prlimit(2), Linux 2.6.36",
-      .order = "after the set-up, which needs its own files; before the identity is given up",
+      .order = "after the descriptors, for a small limit would leave the set-up no room",
   };
-  using After = LayerList<UserNamespace, RootSwitch>;
+  using After = LayerList<UserNamespace, Capabilities, Descriptors>;
 
   struct Limit {
     int resource = 0;       // RLIMIT_*
