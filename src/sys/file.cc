@@ -1,8 +1,9 @@
 #include "sys/file.h"
 
-#include <algorithm>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+
+#include <algorithm>
 
 namespace bulkhead {
 
