@@ -70,9 +70,12 @@ class Process:
                     continue
                 for name in ("pids.max", "memory.max", "memory.limit_in_bytes", "cpu.max"):
                     value = read(f"{point}{path}/{name}")
-                    if value and not value.startswith("max") and (
-                            not value.isdigit() or int(value) < 1 << 60):
-                        found[name] = value
+                    if not value or value.startswith("max") or (
+                            value.isdigit() and int(value) >= 1 << 60):
+                        continue
+                    if name.startswith("memory"):
+                        value = f"{int(value) >> 20} MiB"
+                    found[name] = value
         return found
 
 
