@@ -146,6 +146,10 @@ def kill_descendants():
     return left
 
 
+# The groups that all containers share; they stay, what is beneath them must not.
+SHARED_GROUPS = ("bulkhead", "bulkhead-runtime")
+
+
 def leftovers():
     """Mounts and cgroups that carry our name: none may remain after a suite."""
     found = set()
@@ -154,9 +158,12 @@ def leftovers():
             target = line.split(" ")[4]
             if "bulkhead" in target and not target.startswith(str(ROOT)):
                 found.add(f"mount {target}")
-    for directory, children, _ in os.walk("/sys/fs/cgroup", onerror=None):
-        found.update(f"cgroup {directory}/{child}" for child in children if "bulkhead" in child)
-        children[:] = [child for child in children if "bulkhead" not in child]
+    for directory, children, _ in os.walk("/sys/fs/cgroup"):
+        inside = os.path.basename(directory) in SHARED_GROUPS
+        ours = [child for child in children
+                if inside or ("bulkhead" in child and child not in SHARED_GROUPS)]
+        found.update(f"cgroup {directory}/{child}" for child in ours)
+        children[:] = [child for child in children if child not in ours]
     return found
 
 
