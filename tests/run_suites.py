@@ -129,6 +129,19 @@ def reap():
         pass
 
 
+def reap_orphans(suite):
+    """Reaps what has been orphaned to us while the suite runs: the first process of a pid namespace
+    cannot end before all others in it are reaped. The suite's own exit is left for its Popen."""
+    try:
+        while True:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None or ended.si_pid == suite:
+                return
+            os.waitpid(ended.si_pid, 0)
+    except ChildProcessError:
+        pass
+
+
 def kill_descendants():
     """Ends what a suite left behind (we are the subreaper, so orphans are our children)."""
     left = descendants()
@@ -199,6 +212,7 @@ def run_area(area, environment, limit, results):
         if time.monotonic() - began > limit:
             timed_out = True
             break
+        reap_orphans(process.pid)
         # A leftover process may hold the pipe open: the end of the suite itself counts too.
         if selector.select(timeout=0.2):
             chunk = process.stdout.read(65536)
