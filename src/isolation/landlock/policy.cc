@@ -30,7 +30,7 @@ constexpr Word kScopeWords[] = {
 
 std::unexpected<Error> invalid(const std::string& where, const std::string& what) {
   return fail(ErrorKind::kInvalid, "annotation org.bulkhead.landlock: " + where + ": " + what,
-              "the form of the annotation is described in the manual page of bulkhead-runtime");
+              "the form of the annotation is described in bulkhead-landlock(7)");
 }
 
 // Only these members, and an object at all.

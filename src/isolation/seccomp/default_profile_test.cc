@@ -228,7 +228,7 @@ TEST(DefaultSeccompProfile, OpensWithACapabilityWhatIsOfNoUseWithoutIt) {
 
 TEST(DefaultSeccompProfile, ClosesRareInternetProtocols) {
   const auto plan = default_plan();
-  for (const std::uint64_t protocol : {33, 115, 132, 136})
+  for (const std::uint64_t protocol : {33U, 115U, 132U, 136U})
     EXPECT_EQ(seccomp::interpret(plan.program,
                                  seccomp::testing::call_of(Abi::kX86_64, SYS_socket,
                                                            {AF_INET, SOCK_STREAM, protocol})),
