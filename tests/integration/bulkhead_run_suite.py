@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
-"""`bulkhead run` as its users type it; what it promises is read from the kernel: from the cgroup files
-and /proc/PID of the container's process."""
+"""The flags of `bulkhead run`, and what it leaves behind."""
 
 import fcntl
 import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import signal
 import struct
@@ -18,244 +16,11 @@ import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from support.bundles import BUILD, FULL, Traces, Workshop, image_file
+from bulkhead_support import Host, LIVE, Running, main
+from support.bundles import FULL, Traces, image_file
 from support.harness import Suite, equal, expect
 
 suite = Suite("bulkhead")
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
-GUEST = os.environ.get("BULKHEAD_GUEST") or str(BUILD / "tests/escape-guest")
-DEFAULT_CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5,
-                        "SETGID": 6, "SETUID": 7, "SETPCAP": 8, "NET_BIND_SERVICE": 10}
-FORBIDDEN = {"NET_RAW": 13, "MKNOD": 27, "SYS_CHROOT": 18, "SETFCAP": 31, "AUDIT_WRITE": 29}
-LIVE = "echo up $(hostname); while :; do sleep 0.05; done"
-
-
-class Host:
-    """An installation's store of its own."""
-
-    def __init__(self, work):
-        self.work = work
-        self.directory = work.directory
-        self.store = work.directory / "store"
-        self.runroot = work.directory / "runroot"
-
-    def command(self, *arguments):
-        return [BULKHEAD, "--root", str(self.store), "--runroot", str(self.runroot),
-                *map(str, arguments)]
-
-    def call(self, *arguments, timeout=60, **more):
-        more.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True,
-                              errors="replace", timeout=timeout, check=False, **more)
-
-    def run(self, *arguments, **more):
-        return self.call("run", "--rm", *arguments, **more)
-
-    def says(self, *arguments, **more):
-        done = self.run(*arguments, **more)
-        equal(done.returncode, 0, f"{arguments}: {done.stderr}")
-        return done.stdout.strip()
-
-    def clear_dead(self, seconds=5):
-        """Until a process that has just lost its engine is dead, too, its container counts as one
-        that runs, and is not cleared."""
-        deadline = time.monotonic() + seconds
-        while True:
-            done = self.call("rm", "--dead")
-            equal(done.returncode, 0, f"rm --dead: {done.stderr}")
-            listed = self.containers()
-            if not listed:
-                return
-            expect(time.monotonic() < deadline, f"containers that stay: {listed}")
-            time.sleep(0.02)
-
-    def containers(self):
-        return json.loads(self.call("ps", "--all", "--format", "json").stdout)
-
-
-class Running:
-    """`bulkhead run` in the background, and the kernel's view of it."""
-
-    def __init__(self, host, *flags, script=LIVE, image="busybox", remove=True, **more):
-        self.process = subprocess.Popen(
-            host.command("run", *(["--rm"] if remove else []), *flags, image, "sh", "-c", script),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            **more)
-        words = self.process.stdout.readline().split()
-        if not words or words[0] != "up":
-            self.process.kill()
-            raise AssertionError(f"{flags}: {words} {self.process.stderr.read()}")
-        self.hostname = words[1]
-
-    def group(self, hierarchy):
-        found = [path for path in
-                 pathlib.Path(f"/sys/fs/cgroup/{hierarchy}/bulkhead").glob("*")
-                 if (path / "cgroup.procs").exists() and self._is_ours(path)]
-        expect(len(found) == 1, f"groups in {hierarchy}: {found}")
-        return found[0]
-
-    def _is_ours(self, path):
-        for pid in (path / "cgroup.procs").read_text().split():
-            try:
-                # The first process is a child of `bulkhead run`.
-                if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1]
-                       .split()[1]) == self.process.pid:
-                    return True
-            except OSError:
-                continue
-        return False
-
-    def pid(self):
-        for child in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-                                  ).read_text().split():
-            return int(child)
-        raise AssertionError("bulkhead run has no child")
-
-    def status(self, key):
-        text = pathlib.Path(f"/proc/{self.pid()}/status").read_text()
-        return re.search(rf"^{key}:[ \t]*(.*)$", text, re.MULTILINE)[1].split()
-
-    def limit(self, hierarchy, file):
-        return (self.group(hierarchy) / file).read_text().strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            for child in pathlib.Path(
-                    f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGKILL)
-        self.process.wait(20)
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-
-def bits(*numbers):
-    return sum(1 << number for number in numbers)
-
-
-# --- the lines of Docker's users -------------------------------------------------------------------------
-
-
-@suite.test
-def docker_memory_512m_cpus_1_5(host):
-    with Running(host, "--memory=512m", "--cpus=1.5") as container:
-        equal(container.limit("memory", "memory.limit_in_bytes"), str(512 << 20))
-        quota = int(container.limit("cpu", "cpu.cfs_quota_us"))
-        equal(quota / int(container.limit("cpu", "cpu.cfs_period_us")), 1.5, "processors")
-
-
-@suite.test
-def docker_user_1000_1000(host):
-    with Running(host, "--user", "1000:1000") as container:
-        first = int(pathlib.Path(f"/proc/{container.pid()}/uid_map").read_text().split()[1])
-        equal(container.status("Uid"), [str(first + 1000)] * 4)
-        equal(container.status("Gid"), [str(first + 1000)] * 4)
-        equal(int(container.status("CapEff")[0], 16), 0, "effective capabilities")
-        equal(container.status("Groups"), [], "supplementary groups")
-
-
-@suite.test
-def docker_cap_drop_all_cap_add_net_bind_service(host):
-    with Running(host, "--cap-drop=ALL", "--cap-add=NET_BIND_SERVICE") as container:
-        for kind in ("CapPrm", "CapEff", "CapBnd"):
-            equal(int(container.status(kind)[0], 16), bits(10), kind)
-        for kind in ("CapInh", "CapAmb"):
-            equal(int(container.status(kind)[0], 16), 0, kind)
-
-
-@suite.test
-def docker_read_only(host):
-    with Running(host, "--read-only") as container:
-        text = pathlib.Path(f"/proc/{container.pid()}/mountinfo").read_text()
-        root = [line.split() for line in text.splitlines() if line.split()[4] == "/"][-1]
-        expect("ro" in root[5].split(","), root)
-    done = host.run("--read-only", "busybox", "touch", "/file")
-    expect(done.returncode == 1 and "Read-only" in done.stderr, done)
-    equal(host.run("busybox", "touch", "/file").returncode, 0, "the control")
-
-
-@suite.test
-def docker_security_opt_no_new_privileges(host):
-    with Running(host, "--security-opt=no-new-privileges") as container:
-        equal(container.status("NoNewPrivs"), ["1"])
-
-
-@suite.test
-def docker_cpus_2_memory_1g(host):
-    with Running(host, "--cpus=2", "--memory=1g") as container:
-        equal(container.limit("memory", "memory.limit_in_bytes"), str(1 << 30))
-        quota = int(container.limit("cpu", "cpu.cfs_quota_us"))
-        equal(quota / int(container.limit("cpu", "cpu.cfs_period_us")), 2.0, "processors")
-
-
-# --- defaults ------------------------------------------------------------------------------------------
-
-
-@suite.test
-def the_default_layers_stand_in_the_kernel(host):
-    with Running(host) as container:
-        pid = container.pid()
-        for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup", "time"):
-            expect(os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"),
-                   f"the {kind} namespace is the host's")
-        for kind in ("uid_map", "gid_map"):
-            inside, outside, size = map(int, pathlib.Path(f"/proc/{pid}/{kind}").read_text().split())
-            expect(inside == 0 and outside >= 65536 and size == 65536, f"{kind}: {outside} {size}")
-        equal(container.status("Uid")[0],
-              pathlib.Path(f"/proc/{pid}/uid_map").read_text().split()[1], "root on the host")
-        equal((container.status("NoNewPrivs"), container.status("Seccomp")), (["1"], ["2"]))
-        bounding = int(container.status("CapBnd")[0], 16)
-        equal(bounding, bits(*DEFAULT_CAPABILITIES.values()), f"bounding set {bounding:x}")
-        equal(bounding & bits(*FORBIDDEN.values()), 0, "capabilities that nobody needs")
-        expect(re.fullmatch(r"[0-9a-f]{12}", container.hostname), container.hostname)
-        for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-            _, controller, path = line.split(":", 2)
-            expect(re.fullmatch(rf"/bulkhead/{container.hostname}[0-9a-f]{{52}}", path),
-                   f"group in {controller or 'v2'}: {path}")
-        equal(container.limit("pids", "pids.max"), "2048")
-        expect(int(container.limit("memory", "memory.limit_in_bytes"))
-               < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "memory")
-        devices = pathlib.Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
-        equal([line.split(":")[0].strip() for line in devices], ["lo"], "network devices")
-
-
-@suite.test
-def two_containers_have_host_ids_of_their_own(host):
-    with Running(host) as first, Running(host) as second:
-        ranges = [int(pathlib.Path(f"/proc/{c.pid()}/uid_map").read_text().split()[1])
-                  for c in (first, second)]
-        expect(abs(ranges[0] - ranges[1]) >= 65536, f"ranges {ranges}")
-
-
-ATTEMPTS = ("af-alg", "af-vsock", "io-uring", "user-namespace", "keyctl", "userfaultfd", "bpf",
-            "perf", "socketcall")
-
-
-@suite.test
-def the_default_profile_denies_what_attacks_begin_with(host):
-    tools = host.directory / "guest"
-    tools.mkdir()
-    os.chmod(tools, 0o755)
-    shutil.copy(GUEST, tools / "guest")
-    script = f"for a in {' '.join(ATTEMPTS)}; do echo $a $(/tools/guest try $a); done"
-    def attempt(*flags):
-        text = host.says(*flags, "-v", f"{tools}:/tools:ro", "busybox", "sh", "-c", script)
-        return {line.split()[0]: line.split(" ", 1)[1] for line in text.splitlines()}
-    held = attempt()
-    equal([name for name in ATTEMPTS if not held[name].startswith("held")], [], f"denied: {held}")
-    free = attempt("--security-opt", "seccomp=unconfined")
-    through = [name for name in ATTEMPTS if free[name].startswith("ESCAPED")]
-    missing = {"io-uring", "user-namespace", "keyctl", "socketcall"} - set(through)
-    expect(not missing, f"the control is stopped at {missing}: {free}")
-    for name in ATTEMPTS:
-        # By the profile, not by what else might fail: the kernel's own answer is another.
-        number = int(re.search(r"errno (\d+)", held[name])[1])
-        expect(number in (1, 38), f"{name}: errno {number} instead of EPERM or ENOSYS")
-
-
-# --- flags ---------------------------------------------------------------------------------------------
 
 
 @suite.test
@@ -470,9 +235,6 @@ def explain_tells_without_doing(host):
     equal(host.containers(), [], "containers")
 
 
-# --- nothing left behind -------------------------------------------------------------------------------
-
-
 @suite.test
 def nothing_is_left_after_a_run(host):
     traces = Traces(str(host.directory))
@@ -522,18 +284,5 @@ def bulkhead_run_can_be_killed_at_any_moment(host):
     expect(hits >= 15, f"only {hits} kills met a living process")
 
 
-def main():
-    if os.geteuid() != 0:
-        print("SKIP bulkhead — needs root")
-        return 0
-    with Workshop() as work:
-        os.chmod(work.directory, 0o755)
-        host = Host(work)
-        code = suite.main(host)
-        for container in host.containers():
-            host.call("rm", "--force", container["id"])
-        return code
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(suite))
