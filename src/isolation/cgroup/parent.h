@@ -98,6 +98,8 @@ class CgroupSet {
   const Group* any_group() const;
   Result<void> make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last);
   Result<void> hold(const CgroupGroup& group);
+  Result<void> check_before_update(const oci::Resources& resources) const;
+  Result<void> update_devices(const oci::Resources& resources) const;
 
   std::vector<Group> groups_;
   std::vector<Fd> membership_;  // of the plan's groups in order

@@ -39,19 +39,53 @@ std::string undoing_value(const CgroupSetting& setting, const std::string& curre
   return std::string(key) + " 0";
 }
 
-struct Written {
-  std::string directory;
-  CgroupSetting before;
-};
+// Writes settings and remembers what was there before.
+class Writer {
+ public:
+  Result<void> write(const std::string& directory, const Settings& settings) {
+    // Some of them may have been written when one fails: all are put back.
+    for (const CgroupSetting& setting : settings) remember(directory, setting);
+    return cgroup::write_settings(directory, settings);
+  }
 
-// Puts back in reverse order; the names of what stayed.
-std::string put_back(const std::vector<Written>& written) {
-  std::string stayed;
-  for (auto one = written.rbegin(); one != written.rend(); ++one)
-    if (!cgroup::write_setting(one->directory, one->before))
-      stayed.append(stayed.empty() ? "" : ", ").append(one->before.file);
-  return stayed;
-}
+  // Puts everything back, in reverse order, and adds to the error how that went.
+  std::unexpected<Error> put_back(Error error) const {
+    std::string stayed;
+    for (auto one = before_.rbegin(); one != before_.rend(); ++one)
+      if (!cgroup::write_setting(one->directory, one->setting))
+        stayed.append(stayed.empty() ? "" : ", ").append(one->setting.file);
+    std::string note;
+    if (!stayed.empty())
+      note = " (could not be put back: " + stayed + ")";
+    else if (!before_.empty())
+      note = " (what was written before it was put back)";
+    return std::unexpected(Error(error.kind(), error.message() + note, error.hint()));
+  }
+
+ private:
+  struct Before {
+    std::string directory;
+    CgroupSetting setting;
+  };
+
+  void remember(const std::string& directory, const CgroupSetting& setting) {
+    CgroupSetting undoing = setting;
+    undoing.read_back = false;
+    undoing.if_missing = CgroupSetting::IfMissing::kSkip;
+    if (setting.file == "devices.allow") {
+      undoing.file = "devices.deny";
+    } else if (setting.file == "devices.deny") {
+      undoing.file = "devices.allow";
+    } else {
+      const auto current = value_of(directory, setting.file.c_str());
+      if (!current) return;
+      undoing.value = undoing_value(setting, *current);
+    }
+    before_.push_back({directory, std::move(undoing)});
+  }
+
+  std::vector<Before> before_;
+};
 
 // v1 keeps memory <= memory and swap at every moment: a larger pair is written from its sum down.
 void order_memory(const std::string& directory, Settings& settings) {
@@ -132,7 +166,26 @@ Settings device_settings(const std::string& directory, const cgroup::DeviceListV
   return settings;
 }
 
+// The controllers of a v2 hierarchy: "cgroup" is what every group has.
+void add_unified_homes(const std::string& root, ControllerHomes& homes) {
+  homes.all.emplace_back("cgroup", CgroupVersion::kV2);
+  const std::string controllers = value_of(root, "cgroup.controllers").value_or("");
+  for (const std::string_view controller : split(controllers, ' '))
+    if (!controller.empty()) homes.all.emplace_back(controller, CgroupVersion::kV2);
+}
+
 }  // namespace
+
+Result<void> CgroupSet::check_before_update(const oci::Resources& resources) const {
+  if (!resources.memory || !resources.memory->check_before_update.value_or(false) ||
+      !resources.memory->limit)
+    return {};
+  if (const Group* memory = group_with("memory"))
+    return check_usage(memory->directory, "memory.usage_in_bytes", *resources.memory->limit);
+  if (const Group* v2 = unified())
+    return check_usage(v2->directory, "memory.current", *resources.memory->limit);
+  return {};
+}
 
 Result<void> CgroupSet::update(const oci::Resources& wanted) const {
   oci::Resources resources = wanted;
@@ -144,79 +197,47 @@ Result<void> CgroupSet::update(const oci::Resources& wanted) const {
     while (!rest.empty()) homes.all.emplace_back(next_field(rest, ','), CgroupVersion::kV1);
   }
   if (v2 != nullptr) {
-    homes.all.emplace_back("cgroup", CgroupVersion::kV2);
-    const std::string controllers = value_of(v2_root, "cgroup.controllers").value_or("");
-    for (const std::string_view controller : split(controllers, ' '))
-      if (!controller.empty()) homes.all.emplace_back(controller, CgroupVersion::kV2);
+    add_unified_homes(v2_root, homes);
     complete_from_current(v2->directory, resources);
   }
-  if (resources.memory && resources.memory->check_before_update.value_or(false) &&
-      resources.memory->limit) {
-    if (const Group* memory = group_with("memory"))
-      TRY(check_usage(memory->directory, "memory.usage_in_bytes", *resources.memory->limit));
-    else if (v2 != nullptr)
-      TRY(check_usage(v2->directory, "memory.current", *resources.memory->limit));
-  }
+  TRY(check_before_update(resources));
   TRY_ASSIGN(auto all,
              cgroup::resource_settings(resources, homes, cgroup::Moment::kUpdate, nullptr));
 
-  std::optional<cgroup::DevicePolicy> devices;
-  if (!resources.devices.empty()) {
-    TRY_ASSIGN(devices, cgroup::device_policy(resources.devices, "/linux/resources/devices"));
-    const auto list = cgroup::to_v1_list(*devices);
-    if (const Group* group = group_with("devices"); group != nullptr && list) {
-      all.push_back({"devices", CgroupVersion::kV1, device_settings(group->directory, *list)});
-      devices.reset();
-    } else if (v2 == nullptr) {
-      return fail(ErrorKind::kUnsupported,
-                  "/linux/resources/devices: no group of the container can express these rules");
-    }
-  }
-
-  std::vector<Written> written;
-  const auto undone = [&](Error error) {
-    const std::string count = std::to_string(written.size());
-    const std::string stayed = put_back(written);
-    std::string note = written.empty()  ? ""
-                       : stayed.empty() ? " (" + count + " values written before it were put back)"
-                                        : " (could not be put back: " + stayed + ")";
-    return std::unexpected(Error(error.kind(), error.message() + note, error.hint()));
-  };
+  Writer writer;
   for (cgroup::ControllerSettings& one : all) {
-    const Group* group = one.version == CgroupVersion::kV2 ? v2 : group_with(one.controller);
-    if (one.controller == "memory" && one.version == CgroupVersion::kV1)
-      order_memory(group->directory, one.settings);
-    if (one.version == CgroupVersion::kV2 && one.controller != "cgroup")
-      if (auto enabled = cgroup::enable_controllers(v2_root, group->directory, {one.controller});
-          !enabled)
-        return undone(std::move(enabled).error());
-    std::vector<Written> before;
-    for (const CgroupSetting& setting : one.settings) {
-      CgroupSetting undoing = setting;
-      undoing.read_back = false;
-      undoing.if_missing = CgroupSetting::IfMissing::kSkip;
-      if (setting.file == "devices.allow")
-        undoing.file = "devices.deny";
-      else if (setting.file == "devices.deny")
-        undoing.file = "devices.allow";
-      else if (const auto current = value_of(group->directory, setting.file.c_str()))
-        undoing.value = undoing_value(setting, *current);
-      else
-        continue;
-      before.push_back({group->directory, std::move(undoing)});
-    }
-    // Part of a controller's values may have been written when it fails: all of them are put back.
-    auto done = cgroup::write_settings(group->directory, one.settings);
-    std::move(before.begin(), before.end(), std::back_inserter(written));
-    if (!done) return undone(std::move(done).error());
+    const bool in_v2 = one.version == CgroupVersion::kV2;
+    const std::string& directory = (in_v2 ? v2 : group_with(one.controller))->directory;
+    if (one.controller == "memory" && !in_v2) order_memory(directory, one.settings);
+    Result<void> done;
+    if (in_v2 && one.controller != "cgroup")
+      done = cgroup::enable_controllers(v2_root, directory, {one.controller});
+    if (done) done = writer.write(directory, one.settings);
+    if (!done) return writer.put_back(std::move(done).error());
   }
-  if (devices) {
-    Fd directory;
-    TRY_ASSIGN(directory, open_at(AT_FDCWD, v2->directory.c_str(), O_RDONLY | O_DIRECTORY));
-    const auto attached =
-        cgroup::attach_device_program(directory.get(), cgroup::device_program(*devices));
-    if (!attached) return undone(Error(attached.error()).within("/linux/resources/devices"));
+  if (resources.devices.empty()) return {};
+  if (auto done = update_devices(resources); !done) return writer.put_back(std::move(done).error());
+  return {};
+}
+
+Result<void> CgroupSet::update_devices(const oci::Resources& resources) const {
+  TRY_ASSIGN(const cgroup::DevicePolicy policy,
+             cgroup::device_policy(resources.devices, "/linux/resources/devices"));
+  const auto list = cgroup::to_v1_list(policy);
+  if (const Group* group = group_with("devices"); group != nullptr && list) {
+    Writer writer;
+    auto done = writer.write(group->directory, device_settings(group->directory, *list));
+    if (!done) return writer.put_back(std::move(done).error());
+    return {};
   }
+  const Group* v2 = unified();
+  if (v2 == nullptr)
+    return fail(ErrorKind::kUnsupported,
+                "/linux/resources/devices: no group of the container can express these rules");
+  TRY_ASSIGN(const Fd directory, open_at(AT_FDCWD, v2->directory.c_str(), O_RDONLY | O_DIRECTORY));
+  const auto attached =
+      cgroup::attach_device_program(directory.get(), cgroup::device_program(policy));
+  if (!attached) return std::unexpected(Error(attached.error()).within("/linux/resources/devices"));
   return {};
 }
 
