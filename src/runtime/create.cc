@@ -23,6 +23,7 @@
 #include "runtime/console_socket.h"
 #include "runtime/pid_file.h"
 #include "runtime/procfs.h"
+#include "runtime/terminal_pump.h"
 #include "runtime/warnings.h"
 #include "sys/file.h"
 
@@ -334,6 +335,10 @@ Result<Container> make_container(NewContainer wanted) {
              ContainerDirectory::take(wanted.options.common.state_root, wanted.options.id));
   Undo undo(std::move(directory));
   TRY(offer_notify_socket(wanted.spec, undo.directory()));
+  // Whoever takes the terminal by the socket sizes it; otherwise it stands in for ours.
+  oci::Process& process = *wanted.spec.process;
+  if (process.terminal && !process.console_size && wanted.options.console_socket.empty())
+    process.console_size = own_terminal_size();
   TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
   TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
   const isolation::Request request = request_of(wanted);

@@ -21,6 +21,7 @@
 #include "runtime/procfs.h"
 #include "runtime/record.h"
 #include "runtime/supervise.h"
+#include "runtime/terminal_pump.h"
 #include "runtime/warnings.h"
 #include "sys/file.h"
 
@@ -249,6 +250,8 @@ Result<ExecResult> exec_in_container(const ExecOptions& options) {
   if (!spec.process->terminal && !options.console_socket.empty())
     return fail(ErrorKind::kUsage, "--console-socket is of use only with a terminal",
                 "set process.terminal or give --tty");
+  if (spec.process->terminal && !spec.process->console_size && options.console_socket.empty())
+    spec.process->console_size = own_terminal_size();
   TRY_ASSIGN(const std::uint32_t preserved,
              pass_descriptors(*spec.process, options.preserve_fds));
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());

@@ -1,8 +1,18 @@
 #include "runtime/terminal_pump.h"
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 namespace bulkhead::runtime {
+
+std::optional<oci::ConsoleSize> own_terminal_size() noexcept {
+  for (const int terminal : {STDIN_FILENO, STDOUT_FILENO}) {
+    struct winsize size {};
+    if (::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_row != 0)
+      return oci::ConsoleSize{size.ws_row, size.ws_col};
+  }
+  return std::nullopt;
+}
 
 TerminalPump::TerminalPump(Fd master, int input, int output)
     : master_(std::move(master)), input_(input), output_(output) {

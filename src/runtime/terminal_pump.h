@@ -6,11 +6,17 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 
 #include "base/result.h"
+#include "oci/spec.h"
 #include "sys/fd.h"
 
 namespace bulkhead::runtime {
+
+// The size of our own terminal, of standard output or else input; nothing when neither is one. A
+// program that starts in a terminal asks for its size at once: it must be right before execve.
+std::optional<oci::ConsoleSize> own_terminal_size() noexcept;
 
 class TerminalPump {
  public:
