@@ -47,16 +47,24 @@ std::optional<unsigned> status_number(std::string_view status, std::string_view 
   return parse_number<unsigned>(trim(rest.substr(0, rest.find('\n'))));
 }
 
+// All of the file: a process may have tens of thousands of groups, which stand before what we want.
 SysResult<Status> read_status(const char* path) noexcept {
+  const auto file = open_at(AT_FDCWD, path, O_RDONLY);
+  if (!file) return std::unexpected(file.error());
+  std::string text;
   std::array<char, 4096> buffer;
-  const auto text = read_small_file_at(AT_FDCWD, path, buffer);
-  if (!text) return std::unexpected(text.error());
+  for (;;) {
+    const auto size = read_up_to(file->get(), buffer.data(), buffer.size());
+    if (!size) return std::unexpected(size.error());
+    text.append(buffer.data(), *size);
+    if (*size < buffer.size()) break;
+  }
   Status status;
-  const auto mode = status_number(*text, "\nSeccomp:");
+  const auto mode = status_number(text, "\nSeccomp:");
   if (!mode) return not_held("/proc/PID/status has no line Seccomp");
   status.mode = *mode;
   // Linux 5.9; without the line, the mode alone must do.
-  status.filters = status_number(*text, "\nSeccomp_filters:").value_or(0);
+  status.filters = status_number(text, "\nSeccomp_filters:").value_or(0);
   return status;
 }
 
