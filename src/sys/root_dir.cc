@@ -10,6 +10,30 @@
 #include "sys/uapi.h"
 
 namespace bulkhead {
+
+// A path in a buffer of its own, cut and lengthened in place.
+struct PathBuffer {
+  char text[PATH_MAX];
+
+  SysResult<void> set(const char* path, std::size_t length) noexcept {
+    if (length >= sizeof text) return sys_fail_with(ENAMETOOLONG, "open", path);
+    std::memcpy(text, path, length);
+    text[length] = '\0';
+    return {};
+  }
+  // The name of `size` bytes at `at` by the target of the link that it is; an absolute target replaces
+  // what stands before as well.
+  SysResult<void> replace(std::size_t at, std::size_t size, const char* target,
+                          std::size_t length) noexcept {
+    const std::size_t before = length > 0 && target[0] == '/' ? 0 : at;
+    const std::size_t rest = std::strlen(text + at + size);
+    if (before + length + rest + 1 > sizeof text) return sys_fail_with(ENAMETOOLONG, "open");
+    std::memmove(text + before + length, text + at + size, rest + 1);
+    std::memcpy(text + before, target, length);
+    return {};
+  }
+};
+
 namespace {
 
 constexpr std::uint64_t kBeneath = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -18,17 +42,6 @@ const char* without_leading_slashes(const char* path) noexcept {
   while (*path == '/') ++path;
   return *path == '\0' ? "." : path;
 }
-
-// A path in a buffer of its own, cut and lengthened in place.
-struct PathBuffer {
-  char text[PATH_MAX];
-  SysResult<void> set(const char* path, std::size_t length) noexcept {
-    if (length >= sizeof text) return sys_fail_with(ENAMETOOLONG, "open", path);
-    std::memcpy(text, path, length);
-    text[length] = '\0';
-    return {};
-  }
-};
 
 bool is_dot(const char* name, std::size_t length) noexcept { return length == 1 && name[0] == '.'; }
 bool is_dot_dot(const char* name, std::size_t length) noexcept {
@@ -152,42 +165,68 @@ SysResult<Fd> RootDir::open_walking(const char* path, int flags, Symlinks symlin
   return walk.run(path, flags, symlinks);
 }
 
-// The directory that the first `length` bytes of `path` name.
-SysResult<Fd> RootDir::make_directories_of(const char* path, std::size_t length,
-                                           mode_t mode) const noexcept {
-  PathBuffer prefix;
-  TRY(prefix.set(path, length));
-  constexpr int kDirectory = O_PATH | O_DIRECTORY;
-  auto directory = open(prefix.text, kDirectory);
-  if (!directory && directory.error().error != ENOENT)
-    return sys_fail_with(directory.error().error, directory.error().call, path);
-  // The longest part that exists, links followed inside...
-  std::size_t have = length;
-  while (!directory && have > 0) {
-    while (have > 0 && prefix.text[have - 1] == '/') --have;
-    while (have > 0 && prefix.text[have - 1] != '/') --have;
-    prefix.text[have] = '\0';
-    directory = open(prefix.text, kDirectory);
-    if (!directory && directory.error().error != ENOENT)
-      return sys_fail_with(directory.error().error, directory.error().call, path);
-  }
-  if (!directory) return sys_fail_with(directory.error().error, directory.error().call, path);
-  // ...and the rest, in which no link is followed: what appears there was put there by a rival.
-  TRY(prefix.set(path, length));
-  for (std::size_t at = have; at < length;) {
-    char* name = prefix.text + at;
+// The deepest directory on the way to a path that does not exist as a whole, links followed inside.
+// Where the way ends in a dangling link, the path is rewritten to lead where the link does, so that what
+// is missing there is made inside the root.
+SysResult<RootDir::Missing> RootDir::find_missing(PathBuffer& path) const noexcept {
+  constexpr int kMaximumLinks = 40;
+  for (int links = 0; links < kMaximumLinks; ++links) {
+    std::size_t have = std::strlen(path.text);
+    SysResult<Fd> directory = sys_fail_with(ENOENT, "open");
+    while (!directory) {
+      if (directory.error().error != ENOENT || have == 0) return std::unexpected(directory.error());
+      while (have > 0 && path.text[have - 1] == '/') --have;
+      while (have > 0 && path.text[have - 1] != '/') --have;
+      const char kept = path.text[have];
+      path.text[have] = '\0';
+      directory = open(path.text, O_PATH | O_DIRECTORY);
+      path.text[have] = kept;
+    }
+    char* name = path.text + have;
     const std::size_t size = std::strcspn(name, "/");
+    const char after = name[size];
+    name[size] = '\0';
+    char target[PATH_MAX];
+    const ssize_t length = ::readlinkat(directory->get(), name, target, sizeof target);
+    name[size] = after;
+    if (length < 0) return Missing{std::move(*directory), have};
+    TRY(path.replace(have, size, target, static_cast<std::size_t>(length)));
+  }
+  return sys_fail_with(ELOOP, "open");
+}
+
+// The directories of `path` from `at` up to `end`, in which no link is followed: what appears there
+// was put there by a rival.
+SysResult<Fd> RootDir::make_chain(Fd directory, PathBuffer& path, std::size_t at, std::size_t end,
+                                  mode_t mode) const noexcept {
+  while (at < end) {
+    char* name = path.text + at;
+    const std::size_t size = std::strcspn(name, "/");
+    const char after = name[size];
     name[size] = '\0';
     at += size + 1;
-    if (size == 0 || is_dot(name, size)) continue;
-    if (is_dot_dot(name, size)) return sys_fail_with(EINVAL, "mkdir", path);
-    if (::mkdirat(directory->get(), name, mode) != 0 && errno != EEXIST)
-      return sys_fail("mkdir", path);
-    auto next = open_at(directory->get(), name, kDirectory | O_NOFOLLOW);
-    if (!next) return sys_fail_with(next.error().error, next.error().call, path);
-    directory = std::move(next);
+    if (size > 0 && !is_dot(name, size)) {
+      if (is_dot_dot(name, size)) return sys_fail_with(EINVAL, "mkdir");
+      if (::mkdirat(directory.get(), name, mode) != 0 && errno != EEXIST) return sys_fail("mkdir");
+      auto next = open_at(directory.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+      if (!next) return next;
+      directory = std::move(*next);
+    }
+    name[size] = after;
   }
   return directory;
+}
+
+SysResult<Fd> RootDir::make_directories_of(const char* path, std::size_t length,
+                                           mode_t mode) const noexcept {
+  PathBuffer wanted;
+  TRY(wanted.set(path, length));
+  auto directory = open(wanted.text, O_PATH | O_DIRECTORY);
+  if (directory || directory.error().error != ENOENT) return directory;
+  auto missing = find_missing(wanted);
+  if (!missing) return std::unexpected(missing.error());
+  return make_chain(std::move(missing->directory), wanted, missing->rest, std::strlen(wanted.text),
+                    mode);
 }
 
 SysResult<Fd> RootDir::make_directories(const char* path, mode_t mode) const noexcept {
@@ -212,19 +251,39 @@ SysResult<RootDir::Parent> RootDir::make_parent(const char* path) const noexcept
   return Parent{std::move(*directory), name};
 }
 
-SysResult<Fd> RootDir::make_file(const char* path, mode_t mode) const noexcept {
-  auto existing = open(path, O_PATH);
-  if (existing || existing.error().error != ENOENT) return existing;
-  auto parent = make_parent(path);
-  if (!parent) return std::unexpected(parent.error());
+SysResult<Fd> RootDir::make_missing_file(PathBuffer& path, mode_t mode) const noexcept {
+  auto missing = find_missing(path);
+  if (!missing) return std::unexpected(missing.error());
+  const char* slash = std::strrchr(path.text + missing->rest, '/');
+  const std::size_t last =
+      slash == nullptr ? missing->rest : static_cast<std::size_t>(slash + 1 - path.text);
+  const char* name = path.text + last;
+  const std::size_t length = std::strlen(name);
+  if (length == 0 || is_dot(name, length) || is_dot_dot(name, length))
+    return sys_fail_with(EINVAL, "open");
+  auto directory = make_chain(std::move(missing->directory), path, missing->rest, last, 0755);
+  if (!directory) return directory;
   // mknod makes a regular file without opening it, and never follows a link.
-  if (::mknodat(parent->directory.get(), parent->name, S_IFREG | mode, 0) != 0 && errno != EEXIST)
-    return sys_fail("mknod", path);
-  auto file = open_at(parent->directory.get(), parent->name, O_PATH | O_NOFOLLOW);
-  if (!file) return sys_fail_with(file.error().error, file.error().call, path);
+  if (::mknodat(directory->get(), name, S_IFREG | mode, 0) != 0 && errno != EEXIST)
+    return sys_fail("mknod");
+  auto file = open_at(directory->get(), name, O_PATH | O_NOFOLLOW);
+  if (!file) return file;
   struct stat status{};
-  if (::fstat(file->get(), &status) != 0) return sys_fail("fstat", path);
-  if (S_ISLNK(status.st_mode)) return sys_fail_with(ELOOP, "open", path);
+  if (::fstat(file->get(), &status) != 0) return sys_fail("fstat");
+  // Put there by a rival in the meantime.
+  if (S_ISLNK(status.st_mode)) return sys_fail_with(ELOOP, "open");
+  return file;
+}
+
+SysResult<Fd> RootDir::make_file(const char* path, mode_t mode) const noexcept {
+  auto file = open(path, O_PATH);
+  if (file || file.error().error != ENOENT) return file;
+  PathBuffer wanted;
+  const char* relative = without_leading_slashes(path);
+  TRY(wanted.set(relative, std::strlen(relative)));
+  file = make_missing_file(wanted, mode);
+  // Its subject pointed into the buffer.
+  if (!file) return sys_fail_with(file.error().error, file.error().call, path);
   return file;
 }
 

@@ -16,6 +16,8 @@
 
 namespace bulkhead {
 
+struct PathBuffer;
+
 enum class Symlinks {
   kFollowInside,  // as if the directory were "/"
   kRefuse,        // any symbolic link in the path is ELOOP
@@ -31,12 +33,11 @@ class RootDir {
   SysResult<Fd> open(const char* path, int flags,
                      Symlinks symlinks = Symlinks::kFollowInside) const noexcept;
 
-  // mkdir -p: the directory as O_PATH. Existing links are followed inside; what is missing is made
-  // one by one, and a dangling link on the way is an error (ELOOP, ENOTDIR), never followed.
+  // mkdir -p: the directory as O_PATH. Links are followed inside, dangling ones too: what they lead to is
+  // made inside. What is missing is made one by one, and there no link is followed (ELOOP, ENOTDIR).
   SysResult<Fd> make_directories(const char* path, mode_t mode) const noexcept;
 
-  // The file as O_PATH, made empty when missing, with its parents (of mode 0755). A final
-  // component that is a dangling symbolic link is refused.
+  // The file as O_PATH, made empty when missing, with its parents (of mode 0755).
   SysResult<Fd> make_file(const char* path, mode_t mode) const noexcept;
 
   // The directory that holds the last component, made with its parents when missing (mode 0755),
@@ -48,6 +49,15 @@ class RootDir {
   SysResult<Parent> make_parent(const char* path) const noexcept;
 
  private:
+  // The deepest directory that exists, and where in the path the missing rest begins.
+  struct Missing {
+    Fd directory;
+    std::size_t rest;
+  };
+  SysResult<Missing> find_missing(PathBuffer& path) const noexcept;
+  SysResult<Fd> make_chain(Fd directory, PathBuffer& path, std::size_t at, std::size_t end,
+                           mode_t mode) const noexcept;
+  SysResult<Fd> make_missing_file(PathBuffer& path, mode_t mode) const noexcept;
   SysResult<Fd> open_walking(const char* path, int flags, Symlinks symlinks) const noexcept;
   SysResult<Fd> make_directories_of(const char* path, std::size_t length,
                                     mode_t mode) const noexcept;

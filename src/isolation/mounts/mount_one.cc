@@ -85,13 +85,27 @@ const char* data_of(const MountPlan& plan) noexcept {
   return plan.data.empty() ? nullptr : plan.data.c_str();
 }
 
+// mount(2) does not say which of the options it dislikes; the new API does.
+SysError name_bad_option(const SysError& error, const MountPlan& plan) noexcept {
+  if (error.error != EINVAL || plan.parameters.empty()) return error;
+  const auto context = open_file_system(plan.type.c_str());
+  if (!context) return error;
+  for (const auto& [key, value] : plan.parameters)
+    if (const auto set =
+            set_parameter(context->get(), key.c_str(), value ? value->c_str() : nullptr);
+        !set)
+      return SysError{"fsconfig (mount option)", set.error().error, key.c_str()};
+  return error;
+}
+
 SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
                               WorkingDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
-  return mount_there(plan, *destination,
-                     {plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)}, child,
-                     here);
+  const ClassicMount mount{plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)};
+  const auto mounted = mount_there(plan, *destination, mount, child, here);
+  if (!mounted) return std::unexpected(name_bad_option(mounted.error(), plan));
+  return {};
 }
 
 SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {

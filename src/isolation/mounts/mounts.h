@@ -5,7 +5,8 @@
 //                by one that is swapped in while it is mounted (CVE-2021-30465); a file system
 //                other than procfs passing for /proc (CVE-2019-16884); binds that keep the host's
 //                setuid programs and devices when nosuid and nodev were asked for.
-// Does not stop: what a bind hands in on purpose.
+// Does not stop: what a bind hands in on purpose. Where the container has no cgroup of its own, the
+//                runtime's is shown, read-only.
 // Kernel:        openat2, Linux 5.6; fsopen, open_tree, move_mount, 5.2; mount_setattr, 5.12;
 //                idmapped mounts, 5.12. mount(2) on descriptors where those are refused.
 // Order:         in the specification's order, in two halves: before the first cgroup mount, and
@@ -39,7 +40,9 @@ struct EarlyMounts {
 struct LateMounts {
   static constexpr std::string_view kName = "late mounts";
   static constexpr Card kCard{
-      "as mounts; and the cgroups of others being seen", "what a bind hands in on purpose",
+      "as mounts; and the cgroups of others being seen",
+      "what a bind hands in on purpose; the runtime's own cgroup, read-only, where there is no "
+      "other",
       "as mounts; cgroup directories are bound from the host's mounts of them",
       "in the spec's order from the first cgroup mount on; after the cgroups are joined, before "
       "the "
