@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kOwnFile = "self/oom_score_adj";
 constexpr std::string_view kFile = "/oom_score_adj";
 constexpr const char* kRefused =
-    "write (a score below the one inherited needs CAP_SYS_RESOURCE on the host)";
+    "write oom_score_adj (one below the inherited needs CAP_SYS_RESOURCE on the host)";
 
 SysResult<void> write_score(int directory, const char* path, const OomScore::Plan& plan) noexcept {
   const auto written = write_file_at(directory, path, plan.text);

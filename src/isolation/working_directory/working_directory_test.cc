@@ -80,6 +80,21 @@ TEST(WorkingDirectory, IsMadeWhenMissing) {
   }));
 }
 
+TEST(WorkingDirectory, IsNotMadeByAnExec) {
+  SKIP_UNLESS_ROOT();
+  oci::Spec spec;
+  spec.process.emplace().cwd = "/app/new";
+  Request request{.spec = spec};
+  request.joining = true;
+  const auto plan = *WorkingDirectory::describe(request, {});
+  EXPECT_TRUE(in_child([&] {
+    enter_small_root();
+    TestChild child;
+    const auto applied = WorkingDirectory::apply(plan, child);
+    return !applied && applied.error().error == ENOENT && ::access("/app/new", F_OK) != 0;
+  }));
+}
+
 TEST(WorkingDirectory, IsNeverReachedThroughALeakedDescriptor) {
   SKIP_UNLESS_ROOT();
   const std::string other = "/proc/" + std::to_string(::getpid());
@@ -141,14 +156,13 @@ TEST(WorkingDirectory, MustBeADirectory) {
   }));
 }
 
-TEST(WorkingDirectory, IsNotMadeBehindADanglingLink) {
+TEST(WorkingDirectory, IsMadeInsideTheRootBehindADanglingLink) {
   SKIP_UNLESS_ROOT();
   EXPECT_TRUE(in_child([] {
     enter_small_root();
-    TestChild child;
-    return !WorkingDirectory::apply(*describe("/dangling"), child) &&
-           ::access("/nowhere", F_OK) != 0;
+    return holds(*describe("/dangling/below")) && current() == "/nowhere/below";
   }));
+  EXPECT_NE(::access("/nowhere", F_OK), 0);
 }
 
 TEST(WorkingDirectory, MustBeAnAbsolutePath) {
