@@ -39,7 +39,7 @@ class Undo {
   explicit Undo(ContainerDirectory directory) : directory_(std::move(directory)) {}
   ~Undo() {
     if (!directory_) return;
-    (void)cgroups_.remove();
+    (void)cgroups_.abandon();
     (void)std::move(*directory_).remove();
     // The error that is on its way says more than theirs would.
     (void)run_all_hooks(HookStage::kPoststop, poststop_, stopped_state_);

@@ -1,5 +1,6 @@
 #include "runtime/exec.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -161,6 +162,24 @@ Result<std::string> sub_group(const std::vector<std::string>& cgroups) {
   return cgroups[0];
 }
 
+// The directory of the v2 group, if one is among the membership files, which it is taken out of.
+Result<Fd> take_unified_directory(std::vector<int>& files) {
+  constexpr std::string_view kMembership = "/cgroup.procs";
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    char path[PATH_MAX];
+    const std::string link = "/proc/self/fd/" + std::to_string(files[i]);
+    const ssize_t size = ::readlink(link.c_str(), path, sizeof path - 1);
+    if (size < 0) return std::unexpected(Error(SysError{"readlink", errno, link.c_str()}));
+    const std::string_view name(path, static_cast<std::size_t>(size));
+    if (!name.ends_with(kMembership)) continue;
+    path[name.size() - kMembership.size()] = '\0';
+    TRY_ASSIGN(Fd directory, open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY));
+    files.erase(files.begin() + static_cast<std::ptrdiff_t>(i));
+    return directory;
+  }
+  return Fd();
+}
+
 struct Attached {
   PidFd process;
   Fd terminal;
@@ -195,6 +214,8 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
 
   std::vector<int> files;
   for (const Fd& file : membership) files.push_back(file.get());
+  // The v2 group is entered by the clone: a process that moves itself there waits for the kernel.
+  TRY_ASSIGN(const Fd unified, take_unified_directory(files));
   const int types = namespaces_of(spec);
   launch::ChildInput input;
   input.program = &program;
@@ -205,6 +226,7 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   input.cgroup_files = files;
   launch::LaunchOptions launch_options;
   launch_options.program = spec.process->args[0];
+  launch_options.clone.cgroup = unified ? unified.get() : -1;
   Joining joining(plan, record, std::move(console_receiver));
   (void)directory;
 

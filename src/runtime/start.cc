@@ -69,7 +69,11 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
   auto released = launch::release(container, spec.process->args[0], sink);
   // Whether it runs or has failed: it waits no more.
   TRY(directory.remove_start_socket());
-  if (!released) return std::unexpected(std::move(released).error());
+  if (!released) {
+    // It may have executed its program all the same, without the seccomp agent that it was to have.
+    (void)init.send_signal(SIGKILL);
+    return std::unexpected(std::move(released).error());
+  }
 
   isolation::Seccomp::Plan seccomp;
   seccomp.enabled = spec.linux_.seccomp.has_value();
