@@ -10,6 +10,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "engine/wish.h"
+#include "isolation/lsm/default_profile.h"
 #include "isolation/request.h"
 #include "oci/image.h"
 #include "oci/spec.h"
@@ -56,6 +57,6 @@ Result<std::vector<std::string>> compose_arguments(const Wish& wish, const oci::
 std::vector<std::string> compose_environment(const Wish& wish, const oci::ImageConfig& image,
                                              const std::string& hostname);
 
-inline constexpr std::string_view kDefaultAppArmorProfile = "bulkhead-default";
+inline constexpr std::string_view kDefaultAppArmorProfile = isolation::kDefaultAppArmorProfileName;
 
 }  // namespace bulkhead::engine

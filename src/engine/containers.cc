@@ -120,7 +120,7 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
     held = *std::move(freed);
   }
   TRY(remove_from_runtime(state_root, id));
-  return give_back_all(store.get(), id);
+  return give_back_all(store, id);
 }
 
 Result<std::vector<std::string>> remove_dead(const StoreOptions& options) {
@@ -131,6 +131,8 @@ Result<std::vector<std::string>> remove_dead(const StoreOptions& options) {
     TRY(remove(options, container.id, Force::kNo));
     removed.push_back(container.id);
   }
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY(give_back_orphaned_ids(store));
   return removed;
 }
 

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "engine/prepare.h"
 #include "isolation/cgroup/discover.h"
+#include "isolation/masked_paths/default_paths.h"
 #include "isolation/user/id_pool.h"
 #include "json/writer.h"
 #include "launch/plan.h"
@@ -55,6 +56,19 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
   return out;
 }
 
+// The masks of a specification carry no reasons; those that are defaults of ours have one.
+void add_reasons(isolation::Explanation& explanation) {
+  const auto look_up = [](const auto& paths, isolation::Fact& fact) {
+    for (const isolation::DefaultPath& path : paths)
+      if (path.path == fact.name) fact.why = path.reason;
+  };
+  for (isolation::Fact& fact : explanation.facts) {
+    if (!fact.why.empty()) continue;
+    look_up(isolation::kDefaultMaskedPaths, fact);
+    look_up(isolation::kDefaultReadonlyPaths, fact);
+  }
+}
+
 std::string fact_text(const isolation::Fact& fact) {
   std::string text = fact.name;
   if (!fact.value.empty()) text.append(": ").append(fact.value);
@@ -105,12 +119,16 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   plan.for_each([&]<class Layer>(const typename Layer::Plan& layer) {
     run.layers.push_back({Layer::kName, &Layer::kCard, Layer::explain(layer)});
   });
+  for (ExplainedLayer& layer : run.layers)
+    if (layer.name == isolation::MaskedPaths::kName) add_reasons(layer.explanation);
   run.not_isolated.assign(std::begin(kNeverIsolated), std::end(kNeverIsolated));
   run.not_isolated.insert(run.not_isolated.end(), composed.opened.begin(), composed.opened.end());
   for (const ExplainedLayer& layer : run.layers)
     if (layer.explanation.standing == isolation::Standing::kLeftOut)
       run.not_isolated.push_back(std::string(layer.name) + ": left out, " + layer.explanation.reason);
-  run.warnings = runtime::warnings_of(plan);
+  run.warnings = prepared.warnings;
+  const std::vector<std::string> further = runtime::warnings_of(plan);
+  run.warnings.insert(run.warnings.end(), further.begin(), further.end());
   return run;
 }
 
@@ -125,8 +143,12 @@ std::string explain_as_text(const ExplainedRun& run) {
            std::string(layer.name) + ": " + std::string(name_of(explanation.standing));
     if (!explanation.reason.empty()) out += ", " + wrapped(explanation.reason, 4);
     out += '\n';
-    out += "    stops: " + wrapped(layer.card->stops, 11) + "\n";
-    out += "    does not stop: " + wrapped(layer.card->does_not_stop, 19) + "\n";
+    if (explanation.standing == isolation::Standing::kApplied) {
+      out += "    stops: " + wrapped(layer.card->stops, 11) + "\n";
+      out += "    does not stop: " + wrapped(layer.card->does_not_stop, 19) + "\n";
+    } else {
+      out += "    would stop: " + wrapped(layer.card->stops, 16) + "\n";
+    }
     for (const isolation::Fact& fact : explanation.facts)
       out += "    - " + wrapped(fact_text(fact), 6) + "\n";
   }

@@ -12,8 +12,13 @@ namespace {
 
 static_assert(kContainerIds == isolation::kIdsPerContainer);
 
+// The pool is the whole host's, so an owner is a container of a store.
+std::string store_mark(const std::string& store_path) {
+  return "-" + storage::record_file_name(store_path);
+}
+
 // Files in a volume that is not idmapped belong to the container's range on the host itself.
-Result<void> release_ids(const std::string& id, const std::vector<Volume>& volumes) {
+Result<void> release_ids(const std::string& owner, const std::vector<Volume>& volumes) {
   std::vector<Fd> directories;
   std::vector<int> places;
   for (const Volume& volume : volumes) {
@@ -24,7 +29,7 @@ Result<void> release_ids(const std::string& id, const std::vector<Volume>& volum
     directories.push_back(*std::move(directory));
   }
   TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
-  return pool.release(id, places);
+  return pool.release(owner, places);
 }
 
 }  // namespace
@@ -37,17 +42,19 @@ Result<isolation::IdPool> open_id_pool() {
 Result<Holdings> Holdings::take(const storage::Store& store, const std::string& id,
                                 const std::string& name, storage::Snapshot snapshot) {
   Holdings holdings;
-  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
-  auto range = pool.allocate(id);
-  if (!range) return std::unexpected(std::move(range).error().within("ids for the container"));
+  snapshot.container = container_path(id);
+  TRY(storage::make_container_directory(store.get(), snapshot.container));
   // From here on the destructor undoes.
   holdings.store_ = store.get();
   holdings.id_ = id;
-  holdings.range_ = *range;
+  holdings.owner_ = id + store_mark(store.path());
   holdings.snapshot_ = std::move(snapshot);
-  holdings.snapshot_.container = container_path(id);
-  TRY(storage::make_container_directory(holdings.snapshot_, holdings.first_uid(), holdings.first_gid()));
   TRY_ASSIGN(holdings.lock_, hold_container(store.get(), id));
+  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
+  auto range = pool.allocate(holdings.owner_);
+  if (!range) return std::unexpected(std::move(range).error().within("ids for the container"));
+  holdings.range_ = *range;
+  TRY(storage::make_upper(holdings.snapshot_, holdings.first_uid(), holdings.first_gid()));
   if (!name.empty()) {
     TRY(take_name(store.get(), name, id));
     holdings.name_ = name;
@@ -57,6 +64,7 @@ Result<Holdings> Holdings::take(const storage::Store& store, const std::string& 
 
 Holdings::Holdings(Holdings&& other) noexcept
     : store_(std::exchange(other.store_, -1)),
+      owner_(std::move(other.owner_)),
       id_(std::move(other.id_)),
       name_(std::move(other.name_)),
       lock_(std::move(other.lock_)),
@@ -84,16 +92,30 @@ Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
   auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
   auto removed = storage::remove_container_directory(store, container_path(id_));
   if (!removed) return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
-  TRY(release_ids(id_, volumes));
+  TRY(release_ids(owner_, volumes));
   return named;
 }
 
-Result<void> give_back_all(int store, const std::string& id) {
-  TRY_ASSIGN(const auto names, list_names(store));
+Result<void> give_back_all(const storage::Store& store, const std::string& id) {
+  TRY_ASSIGN(const auto names, list_names(store.get()));
   for (const auto& [name, owner] : names)
-    if (owner == id) TRY(release_name(store, name, id));
-  TRY(storage::remove_container_directory(store, container_path(id)));
-  return release_ids(id, {});
+    if (owner == id) TRY(release_name(store.get(), name, id));
+  TRY(storage::remove_container_directory(store.get(), container_path(id)));
+  return release_ids(id + store_mark(store.path()), {});
+}
+
+Result<void> give_back_orphaned_ids(const storage::Store& store) {
+  const std::string mark = store_mark(store.path());
+  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
+  TRY_ASSIGN(const auto allocations, pool.list());
+  for (const isolation::IdAllocation& allocation : allocations) {
+    if (!allocation.owner.ends_with(mark)) continue;
+    const std::string id = allocation.owner.substr(0, allocation.owner.size() - mark.size());
+    // The directory is made before the range is taken, and removed before it is given back.
+    if (::faccessat(store.get(), container_path(id).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    TRY(pool.release(allocation.owner, {}));
+  }
+  return {};
 }
 
 }  // namespace bulkhead::engine

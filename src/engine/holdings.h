@@ -20,7 +20,8 @@ inline constexpr const char* kIdPoolDirectory = "/var/lib/bulkhead/id-pool";
 
 class Holdings {
  public:
-  // In this order: a range of ids, the directory, the lock on it, and the name (empty: none).
+  // In this order: the directory, the lock on it, a range of ids, upper/ and work/, and the name (empty:
+  // none). So whatever a killed engine leaves is found by its directory.
   static Result<Holdings> take(const storage::Store& store, const std::string& id,
                                const std::string& name, storage::Snapshot snapshot);
   Holdings(Holdings&& other) noexcept;
@@ -40,6 +41,7 @@ class Holdings {
  private:
   Holdings() = default;
   int store_ = -1;  // the store outlives us; -1: nothing is held
+  std::string owner_;  // of the ids
   std::string id_;
   std::string name_;
   Fd lock_;
@@ -47,8 +49,10 @@ class Holdings {
   storage::Snapshot snapshot_;
 };
 
-// The same for a container whose engine is gone: directory, names and ids.
-Result<void> give_back_all(int store, const std::string& id);
+// The same for a container whose engine is gone: names, directory and ids.
+Result<void> give_back_all(const storage::Store& store, const std::string& id);
+// Ranges of this store's containers whose directory is gone: their removal was killed at its end.
+Result<void> give_back_orphaned_ids(const storage::Store& store);
 
 Result<isolation::IdPool> open_id_pool();
 

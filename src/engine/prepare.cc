@@ -9,6 +9,7 @@
 #include "engine/image_files.h"
 #include "engine/registry.h"
 #include "engine/values.h"
+#include "isolation/lsm/default_profile.h"
 #include "isolation/seccomp/profile_file.h"
 #include "sys/file.h"
 
@@ -30,6 +31,36 @@ Result<void> observe_host(Circumstances& circumstances) {
   circumstances.time_namespace = ::access("/proc/self/ns/time", F_OK) == 0;
   circumstances.monotonic_seconds = seconds_of(CLOCK_MONOTONIC);
   circumstances.boottime_seconds = seconds_of(CLOCK_BOOTTIME);
+  return {};
+}
+
+bool has_apparmor() {
+  char answer[4];
+  const auto text = read_small_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", answer);
+  return text && text->starts_with('Y');
+}
+
+// The default profile, loaded where the kernel has AppArmor. It is a default: where it cannot be had
+// the container runs without, and says so.
+void choose_apparmor(const SecurityChoices& security, Prepared& prepared) {
+  if (security.apparmor || !has_apparmor()) return;
+  isolation::AppArmorPaths paths;
+  paths.profile = storage::own_directory() + "/../share/apparmor/" + std::string(kDefaultAppArmorProfile);
+  const auto loaded = isolation::load_default_profile(paths);
+  if (loaded)
+    prepared.circumstances.apparmor = true;
+  else
+    prepared.warnings.push_back("no AppArmor profile: " + loaded.error().message());
+}
+
+Result<void> check_volumes(const std::vector<Volume>& volumes) {
+  for (const Volume& volume : volumes) {
+    if (::access(volume.source.c_str(), F_OK) == 0) continue;
+    const SysError error{"access", errno, volume.source.c_str()};
+    return std::unexpected(Error(error)
+                               .within("--volume " + quoted(volume.source + ":" + volume.destination))
+                               .with_hint("make the source first: bulkhead never makes directories on the host"));
+  }
   return {};
 }
 
@@ -79,6 +110,7 @@ Result<Prepared> prepare(const RunOptions& options) {
   if (::geteuid() != 0)
     return fail(ErrorKind::kPermission, "bulkhead run needs to be root",
                 "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
+  TRY(check_volumes(wish.volumes));
   TRY_ASSIGN(const storage::ImageSource source,
              storage::find_image(options.image, storage::builtin_image_directories()));
   TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
@@ -97,8 +129,10 @@ Result<Prepared> prepare(const RunOptions& options) {
                           [&](const char* name) { return files.read("etc", name); }));
   TRY(observe_host(circumstances));
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
-  return Prepared{std::move(wish), std::move(store), std::move(record), *std::move(image),
-                  std::move(circumstances)};
+  Prepared prepared{std::move(wish), std::move(store), std::move(record), *std::move(image),
+                    std::move(circumstances), {}};
+  choose_apparmor(prepared.wish.security, prepared);
+  return prepared;
 }
 
 }  // namespace bulkhead::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/compose.h"
@@ -19,6 +20,7 @@ struct Prepared {
   storage::ImageRecord record;
   oci::ImageConfig image;
   Circumstances circumstances;  // all but the ids of the range
+  std::vector<std::string> warnings;  // defaults that this host cannot offer
 };
 
 Result<Prepared> prepare(const RunOptions& options);

@@ -125,7 +125,8 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   OverlayRoot root(holdings.snapshot());
   TRY_ASSIGN(runtime::Container container, launch(prepared, options, composed, root));
   result.started = container.record.created;
-  for (const std::string& warning : container.warnings) warn(warning);
+  for (const auto* warnings : {&prepared.warnings, &container.warnings})
+    for (const std::string& warning : *warnings) warn(warning);
 
   auto stood_by = stand_by(container, signals, prepared.wish, result);
   auto discarded = runtime::discard(std::move(container), composed.spec);

@@ -18,15 +18,6 @@ bool exists(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0;
 }
 
-// The directory that this program was started from; empty when the kernel does not say.
-std::string own_directory() {
-  char buffer[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
-  if (size <= 0 || static_cast<std::size_t>(size) == sizeof buffer) return {};
-  const std::string_view path(buffer, static_cast<std::size_t>(size));
-  return std::string(path.substr(0, path.rfind('/')));
-}
-
 Result<std::string> absolute(std::string_view path) {
   if (path.starts_with('/')) return std::string(path);
   char buffer[PATH_MAX];
@@ -70,6 +61,14 @@ Result<ImageSource> split_reference(std::string_view name, std::string_view path
 }
 
 }  // namespace
+
+std::string own_directory() {
+  char buffer[PATH_MAX];
+  const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
+  if (size <= 0 || static_cast<std::size_t>(size) == sizeof buffer) return {};
+  const std::string_view path(buffer, static_cast<std::size_t>(size));
+  return std::string(path.substr(0, path.rfind('/')));
+}
 
 Result<ImageSource> find_image(std::string_view name,
                                const std::vector<std::string>& builtin_directories) {

@@ -25,6 +25,9 @@ struct ImageSource {
 Result<ImageSource> find_image(std::string_view name,
                                const std::vector<std::string>& builtin_directories);
 
+// The directory of this program's own executable; empty when the kernel does not say.
+std::string own_directory();
+
 // Where the images that came with Bulkhead lie, seen from its own executable.
 std::vector<std::string> builtin_image_directories();
 

@@ -39,18 +39,19 @@ Error explain_failure(const Snapshot& snapshot, int user_namespace, const SysErr
 
 }  // namespace
 
-Result<void> make_container_directory(const Snapshot& snapshot, HostUid uid, HostGid gid) {
+Result<void> make_container_directory(int store, const std::string& container) {
+  const char* const path = container.c_str();
+  if (::mkdirat(store, path, 0700) == 0) return {};
+  if (errno == ENOENT && (::mkdirat(store, "containers", 0700) == 0 || errno == EEXIST) &&
+      ::mkdirat(store, path, 0700) == 0)
+    return {};
+  if (errno == EEXIST)
+    return fail(ErrorKind::kExists, "the store has a directory " + quoted(container) + " already");
+  return std::unexpected(Error(SysError{"mkdir", errno, path}));
+}
+
+Result<void> make_upper(const Snapshot& snapshot, HostUid uid, HostGid gid) {
   const char* const path = snapshot.container.c_str();
-  if (::mkdirat(snapshot.store, path, 0700) != 0) {
-    if (errno == EEXIST)
-      return fail(ErrorKind::kExists, "the store has a directory " + quoted(snapshot.container) +
-                                          " already");
-    if (errno != ENOENT) return std::unexpected(Error(SysError{"mkdir", errno, path}));
-    if (::mkdirat(snapshot.store, "containers", 0700) != 0 && errno != EEXIST)
-      return std::unexpected(Error(SysError{"mkdir", errno, "containers"}));
-    if (::mkdirat(snapshot.store, path, 0700) != 0)
-      return std::unexpected(Error(SysError{"mkdir", errno, path}));
-  }
   TRY_ASSIGN(const Fd directory, open_at(snapshot.store, path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
   struct stat top {};
   if (::fstatat(snapshot.store, snapshot.layers[0].c_str(), &top, AT_SYMLINK_NOFOLLOW) != 0)

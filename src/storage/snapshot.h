@@ -29,9 +29,12 @@ struct Snapshot {
   Upper upper = Upper::kKept;
 };
 
-// Makes the container's directory with upper/ and work/. The root directory of the container gets the
-// mode and owner that the image's topmost layer gives it, with the ids moved up to `uid` and `gid`.
-Result<void> make_container_directory(const Snapshot& snapshot, HostUid uid, HostGid gid);
+// Makes the container's directory, empty. kExists when there is one.
+Result<void> make_container_directory(int store, const std::string& container);
+
+// Makes upper/ and work/ in it. The root directory of the container gets the mode and owner that the
+// image's topmost layer gives it, with the ids moved up to `uid` and `gid`.
+Result<void> make_upper(const Snapshot& snapshot, HostUid uid, HostGid gid);
 
 // Which way to assemble the overlay; kAutomatic tries the first and, where the kernel has not got it,
 // takes the second.

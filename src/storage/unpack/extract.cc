@@ -62,7 +62,6 @@ class Extraction {
   Result<void> ordinary(struct archive_entry* entry, const EntryPath& path, std::string_view text);
   Result<void> regular(struct archive_entry* entry, const EntryPath& path, const Metadata& metadata);
   Result<void> content(int fd, std::uint64_t size);
-  Result<void> note_opaque(std::string path);
 
   struct archive* archive_;
   LayerTree tree_;
@@ -91,23 +90,9 @@ Result<Metadata> Extraction::metadata_of(struct archive_entry* entry, std::strin
   return metadata;
 }
 
-Result<void> Extraction::note_opaque(std::string path) {
-  if (report_.opaque_directories.size() >= limits_.opaque_directories)
-    return fail(ErrorKind::kInvalid, "the layer has too many opaque directories");
-  report_.opaque_directories.push_back(std::move(path));
-  return {};
-}
-
 Result<void> Extraction::whiteout(const EntryPath& path, const WhiteoutName& name) {
-  if (name.kind == Whiteout::kOpaque) {
-    TRY(tree_.open_directory(path.parent));
-    return note_opaque(path.parent);
-  }
-  TRY_ASSIGN(const HiddenBelow hidden, tree_.make_whiteout(path.parent, std::string(name.hidden)));
-  // The layer brings a directory of the same name: it takes the place of the one below, whole.
-  if (hidden == HiddenBelow::kByDirectory)
-    return note_opaque(EntryPath{path.parent, std::string(name.hidden)}.whole());
-  return {};
+  if (name.kind == Whiteout::kOpaque) return tree_.make_opaque(path.parent);
+  return tree_.make_whiteout(path.parent, std::string(name.hidden));
 }
 
 // Copies what libarchive hands out to where it belongs; gaps are holes.
@@ -154,11 +139,8 @@ Result<void> Extraction::ordinary(struct archive_entry* entry, const EntryPath& 
   switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
       return regular(entry, path, metadata);
-    case AE_IFDIR: {
-      TRY_ASSIGN(const DirectoryMade made, tree_.make_directory(path, metadata));
-      if (made == DirectoryMade::kInPlaceOfWhiteout) return note_opaque(path.whole());
-      return {};
-    }
+    case AE_IFDIR:
+      return tree_.make_directory(path, metadata);
     case AE_IFLNK: {
       const char* const target = archive_entry_symlink(entry);
       if (target == nullptr || *target == '\0')
@@ -180,6 +162,8 @@ Result<void> Extraction::entry(struct archive_entry* entry) {
   if (++report_.entries > limits_.entries)
     return fail(ErrorKind::kInvalid,
                 "the layer has more than " + std::to_string(limits_.entries) + " entries");
+  if (tree_.opaque_directories().size() > limits_.opaque_directories)
+    return fail(ErrorKind::kInvalid, "the layer has too many opaque directories");
   const char* const text = archive_entry_pathname(entry);
   if (text == nullptr) return std::unexpected(malformed(archive_, "reading a path of the layer"));
   TRY_ASSIGN(const EntryPath path, parse_entry_path(text, limits_.path_length));
@@ -199,6 +183,7 @@ Result<void> Extraction::entry(struct archive_entry* entry) {
 
 Result<ExtractReport> Extraction::finish() && {
   TRY(tree_.finish());
+  report_.opaque_directories = tree_.opaque_directories();
   return std::move(report_);
 }
 

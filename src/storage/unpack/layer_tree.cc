@@ -47,9 +47,9 @@ Result<int> LayerTree::open_directory(const std::string& path) {
   if (!fd && !path.empty() && (fd.error().error == ENOENT || fd.error().error == ENOTDIR)) {
     const std::size_t slash = path.rfind('/');
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    TRY_ASSIGN(const int parent,
-               open_directory(slash == std::string::npos ? std::string() : path.substr(0, slash)));
-    TRY(make_directory_at(parent, name));
+    const std::string parent_path = slash == std::string::npos ? std::string() : path.substr(0, slash);
+    TRY_ASSIGN(const int parent, open_directory(parent_path));
+    TRY(make_directory_at(parent, parent_path, name));
     fd = open_at2(root_, path.c_str(), O_RDONLY | O_DIRECTORY, kInside);
   }
   if (!fd) return std::unexpected(Error(SysError{"openat2", fd.error().error}).within(quoted(path)));
@@ -79,20 +79,22 @@ Result<void> LayerTree::clear(int parent, const std::string& name) {
   return {};
 }
 
-Result<DirectoryMade> LayerTree::make_directory_at(int parent, const std::string& name) {
-  if (::mkdirat(parent, name.c_str(), 0755) == 0) return DirectoryMade::kNew;
+Result<void> LayerTree::make_directory_at(int parent, const std::string& parent_path,
+                                          const std::string& name) {
+  if (::mkdirat(parent, name.c_str(), 0755) == 0) return {};
   if (errno != EEXIST) return failed("mkdir", name);
   struct stat status {};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat", name);
-  if (S_ISDIR(status.st_mode)) return DirectoryMade::kExisted;
-  const bool whiteout = is_whiteout(status);
-  if (!whiteout && S_ISLNK(status.st_mode)) {
+  if (S_ISDIR(status.st_mode)) return {};
+  if (S_ISLNK(status.st_mode)) {
     errno = ELOOP;
     return failed("mkdir", name);
   }
   if (::unlinkat(parent, name.c_str(), 0) != 0 || ::mkdirat(parent, name.c_str(), 0755) != 0)
     return failed("mkdir", name);
-  return whiteout ? DirectoryMade::kInPlaceOfWhiteout : DirectoryMade::kNew;
+  // What the whiteout has hidden stays hidden.
+  if (is_whiteout(status)) opaque_.push_back(EntryPath{parent_path, name}.whole());
+  return {};
 }
 
 Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata, std::string_view path) const {
@@ -105,8 +107,7 @@ Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata, std::stri
   return {};
 }
 
-Result<DirectoryMade> LayerTree::make_directory(const EntryPath& path, const Metadata& metadata) {
-  auto made = DirectoryMade::kExisted;
+Result<void> LayerTree::make_directory(const EntryPath& path, const Metadata& metadata) {
   if (!path.name.empty()) {
     TRY_ASSIGN(const int parent, open_directory(path.parent));
     // A directory where the layer had a link before: the later entry counts.
@@ -114,7 +115,7 @@ Result<DirectoryMade> LayerTree::make_directory(const EntryPath& path, const Met
     if (::fstatat(parent, path.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISLNK(status.st_mode))
       TRY(clear(parent, path.name));
-    TRY_ASSIGN(made, make_directory_at(parent, path.name));
+    TRY(make_directory_at(parent, path.parent, path.name));
   }
   const std::string whole = path.whole();
   Fd directory;
@@ -126,7 +127,7 @@ Result<DirectoryMade> LayerTree::make_directory(const EntryPath& path, const Met
   }
   TRY(set_metadata(directory.get(), metadata, whole));
   directory_times_.emplace_back(whole, metadata.modified);
-  return made;
+  return {};
 }
 
 Result<Fd> LayerTree::make_file(const EntryPath& path) {
@@ -203,15 +204,23 @@ Result<void> LayerTree::make_fifo(const EntryPath& path, const Metadata& metadat
   return set_times(parent, name, metadata.modified);
 }
 
-Result<HiddenBelow> LayerTree::make_whiteout(const std::string& parent_path, const std::string& name) {
+Result<void> LayerTree::make_whiteout(const std::string& parent_path, const std::string& name) {
   TRY_ASSIGN(const int parent, open_directory(parent_path));
   // Device 0:0 needs no CAP_MKNOD (Linux 5.8).
-  if (::mknodat(parent, name.c_str(), S_IFCHR, makedev(0, 0)) == 0) return HiddenBelow::kByMarker;
+  if (::mknodat(parent, name.c_str(), S_IFCHR, makedev(0, 0)) == 0) return {};
   if (errno != EEXIST) return failed("mknod", name);
   struct stat status {};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat", name);
-  if (S_ISDIR(status.st_mode)) return HiddenBelow::kByDirectory;
-  return is_whiteout(status) ? HiddenBelow::kByMarker : HiddenBelow::kByFile;
+  // The layer brings a directory of the same name: it takes the place of the one below, whole. A
+  // file does so anyway.
+  if (S_ISDIR(status.st_mode)) opaque_.push_back(EntryPath{parent_path, name}.whole());
+  return {};
+}
+
+Result<void> LayerTree::make_opaque(const std::string& path) {
+  TRY(open_directory(path));
+  opaque_.push_back(path);
+  return {};
 }
 
 Result<void> LayerTree::finish() {

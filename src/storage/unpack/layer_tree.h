@@ -30,10 +30,6 @@ struct Metadata {
 // the host's policy, not an image's, and trusted.overlay.* would steer the overlay itself.
 bool is_attribute_kept(std::string_view name);
 
-enum class DirectoryMade { kNew, kExisted, kInPlaceOfWhiteout };
-// What stands for the whiteout: the marker itself, or the layer's own entry of that name.
-enum class HiddenBelow { kByMarker, kByFile, kByDirectory };
-
 class LayerTree {
  public:
   // Does not own the descriptor.
@@ -42,7 +38,7 @@ class LayerTree {
   // Makes what is missing on the way (mode 0755, root's). Valid until the next call.
   Result<int> open_directory(const std::string& path);
 
-  Result<DirectoryMade> make_directory(const EntryPath& path, const Metadata& metadata);
+  Result<void> make_directory(const EntryPath& path, const Metadata& metadata);
   // Empty and open for writing; finish_file() then gives it its owner, mode and attributes.
   Result<Fd> make_file(const EntryPath& path);
   Result<void> finish_file(int fd, const Metadata& metadata, const EntryPath& path);
@@ -50,16 +46,20 @@ class LayerTree {
                                   const Metadata& metadata);
   Result<void> make_hard_link(const EntryPath& path, const EntryPath& existing);
   Result<void> make_fifo(const EntryPath& path, const Metadata& metadata);
-  Result<HiddenBelow> make_whiteout(const std::string& parent, const std::string& name);
+  Result<void> make_whiteout(const std::string& parent, const std::string& name);
+  // The directory hides what the layers below have in its place.
+  Result<void> make_opaque(const std::string& path);
 
   // Directories get their times last, because every entry made in them changes these.
   Result<void> finish();
+  // Paths of the directories that have to be marked opaque; may name one twice.
+  const std::vector<std::string>& opaque_directories() const { return opaque_; }
 
  private:
   Result<Fd> open_beneath(const std::string& path) const;
   // Removes what stands where a new entry goes, as a later entry of a tar replaces an earlier one.
   Result<void> clear(int parent, const std::string& name);
-  Result<DirectoryMade> make_directory_at(int parent, const std::string& name);
+  Result<void> make_directory_at(int parent, const std::string& parent_path, const std::string& name);
   Result<void> set_metadata(int fd, const Metadata& metadata, std::string_view path) const;
   Result<void> require_name(const EntryPath& path) const;
 
@@ -68,6 +68,7 @@ class LayerTree {
   Fd cached_;
   bool cache_holds_ = false;
   std::vector<std::pair<std::string, timespec>> directory_times_;
+  std::vector<std::string> opaque_;
 };
 
 }  // namespace bulkhead::storage

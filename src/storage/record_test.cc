@@ -1,0 +1,49 @@
+#include "storage/record.h"
+
+#include <gtest/gtest.h>
+
+namespace bulkhead::storage {
+namespace {
+
+ImageRecord example() {
+  ImageRecord record;
+  record.key = "/images/busybox.tar\nlatest";
+  record.identity = {1, 2, 3, 4, 5};
+  record.manifest_digest = std::string(64, 'a');
+  record.config_digest = std::string(64, 'b');
+  record.layers = {std::string(64, 'c'), std::string(64, 'd')};
+  record.config = "{\n}\n";
+  return record;
+}
+
+TEST(ImageRecord, SurvivesEncoding) {
+  const auto decoded = decode_record(encode(example()));
+  ASSERT_TRUE(decoded) << decoded.error().message();
+  EXPECT_EQ(decoded->key, example().key);
+  EXPECT_EQ(decoded->identity, example().identity);
+  EXPECT_EQ(decoded->layers, example().layers);
+  EXPECT_EQ(decoded->config, example().config);
+}
+
+TEST(ImageRecord, IsRefusedWhenItIsNotWhole) {
+  const std::string text = encode(example());
+  for (std::size_t size = 0; size < text.size(); ++size)
+    EXPECT_FALSE(decode_record(std::string_view(text).substr(0, size))) << size;
+  EXPECT_FALSE(decode_record(text + "x"));
+}
+
+TEST(ImageRecord, LetsNoPathIntoALayersName) {
+  ImageRecord record = example();
+  record.layers = {"../../../etc"};
+  EXPECT_FALSE(decode_record(encode(record)));
+  EXPECT_FALSE(is_hex_digest(std::string(63, 'a') + "/"));
+  EXPECT_FALSE(is_hex_digest(std::string(64, 'A')));
+}
+
+TEST(ImageRecord, HasItsOwnFileForEachKey) {
+  EXPECT_NE(record_file_name("a\n"), record_file_name("b\n"));
+  EXPECT_EQ(record_file_name("a\n").size(), 16U);
+}
+
+}  // namespace
+}  // namespace bulkhead::storage
