@@ -9,17 +9,17 @@ namespace bulkhead {
 
 // The few classes of failure that callers tell apart; everything else is text.
 enum class ErrorKind {
-  kUsage,         // the command line is wrong
-  kInvalid,       // an input (config.json, a flag's value, a file) is malformed or contradictory
-  kNotFound,      // no such container, file or image
-  kExists,        // the name or id is taken
-  kState,         // the container is in the wrong state for this operation
-  kPermission,    // the kernel or the file system refused for lack of privilege
-  kUnsupported,   // this kernel or build cannot do what was asked for
-  kCommandNotFound,       // the container's command does not exist (engine exit code 127)
+  kUsage,            // the command line is wrong
+  kInvalid,          // an input (config.json, a flag's value, a file) is malformed or contradictory
+  kNotFound,         // no such container, file or image
+  kExists,           // the name or id is taken
+  kState,            // the container is in the wrong state for this operation
+  kPermission,       // the kernel or the file system refused for lack of privilege
+  kUnsupported,      // this kernel or build cannot do what was asked for
+  kCommandNotFound,  // the container's command does not exist (engine exit code 127)
   kCommandNotExecutable,  // the container's command cannot be executed (engine exit code 126)
-  kSystem,        // a system call failed for another reason
-  kInternal,      // a bug in Bulkhead
+  kSystem,                // a system call failed for another reason
+  kInternal,              // a bug in Bulkhead
 };
 
 // An error on its way to the user. `message` says what was being done and what went wrong, from the

@@ -23,23 +23,23 @@ inline std::unexpected<Error> fail(ErrorKind kind, std::string message, std::str
 #define BULKHEAD_CONCAT(a, b) BULKHEAD_CONCAT_INNER(a, b)
 
 // TRY(expression): returns the error of a Result or SysResult from the enclosing function.
-#define TRY(...)                                                       \
-  do {                                                                 \
-    if (auto try_result = (__VA_ARGS__); !try_result)                  \
-      return std::unexpected(std::move(try_result).error());           \
+#define TRY(...)                                             \
+  do {                                                       \
+    if (auto try_result = (__VA_ARGS__); !try_result)        \
+      return std::unexpected(std::move(try_result).error()); \
   } while (false)
 
 // TRY_ASSIGN(declaration or variable, expression): the value, or returns the error.
-#define TRY_ASSIGN(target, ...)                                                          \
+#define TRY_ASSIGN(target, ...) \
   TRY_ASSIGN_INNER(BULKHEAD_CONCAT(try_assign_, __LINE__), target, __VA_ARGS__)
-#define TRY_ASSIGN_INNER(name, target, ...)                                              \
-  auto name = (__VA_ARGS__);                                                             \
-  if (!name) return std::unexpected(std::move(name).error());                            \
+#define TRY_ASSIGN_INNER(name, target, ...)                   \
+  auto name = (__VA_ARGS__);                                  \
+  if (!name) return std::unexpected(std::move(name).error()); \
   target = std::move(*name)
 
 // TRY_WITHIN("context", expression): as TRY for a Result, with an outer context added.
-#define TRY_WITHIN(context, ...)                                                         \
-  do {                                                                                   \
-    if (auto try_result = (__VA_ARGS__); !try_result)                                    \
-      return std::unexpected(std::move(try_result).error().within(context));             \
+#define TRY_WITHIN(context, ...)                                             \
+  do {                                                                       \
+    if (auto try_result = (__VA_ARGS__); !try_result)                        \
+      return std::unexpected(std::move(try_result).error().within(context)); \
   } while (false)

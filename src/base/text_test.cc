@@ -13,12 +13,14 @@ TEST(Quoted, LeavesPlainTextAndValidUtf8Alone) {
 TEST(Quoted, EscapesWhatSteersATerminal) {
   EXPECT_EQ(quoted("\x1b[2J"), "\"\\x1b[2J\"");
   EXPECT_EQ(quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\n\"");
-  EXPECT_EQ(quoted("\xc2\x9b" "31m"), "\"\\xc2\\x9b31m\"");
+  EXPECT_EQ(quoted("\xc2\x9b"
+                   "31m"),
+            "\"\\xc2\\x9b31m\"");
 }
 
 TEST(Quoted, EscapesBytesThatAreNotUtf8) {
   EXPECT_EQ(quoted("\xff"), "\"\\xff\"");
-  EXPECT_EQ(quoted("\xc0\xaf"), "\"\\xc0\\xaf\"");          // overlong slash
+  EXPECT_EQ(quoted("\xc0\xaf"), "\"\\xc0\\xaf\"");           // overlong slash
   EXPECT_EQ(quoted("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\"");  // surrogate
 }
 

@@ -21,7 +21,8 @@ constexpr std::uint64_t kPeriod = 100'000;  // microseconds
 void set_variable(std::vector<std::string>& environment, std::string_view entry) {
   const std::string_view name = entry.substr(0, entry.find('='));
   for (std::string& existing : environment) {
-    if (existing.size() > name.size() && existing[name.size()] == '=' && existing.starts_with(name)) {
+    if (existing.size() > name.size() && existing[name.size()] == '=' &&
+        existing.starts_with(name)) {
       existing = entry;
       return;
     }
@@ -34,7 +35,8 @@ oci::Process compose_process(const Wish& wish, const oci::ImageConfig& image,
   oci::Process process;
   process.terminal = wish.terminal;
   process.user = circumstances.user;
-  process.cwd = wish.workdir.value_or(image.config.working_dir.empty() ? "/" : image.config.working_dir);
+  process.cwd =
+      wish.workdir.value_or(image.config.working_dir.empty() ? "/" : image.config.working_dir);
   // Neither inheritable nor ambient: no program of the image gets a capability by execve(2) alone.
   process.capabilities = oci::CapabilitySets{.bounding = wish.capabilities,
                                              .effective = wish.capabilities,
@@ -50,10 +52,12 @@ oci::Process compose_process(const Wish& wish, const oci::ImageConfig& image,
 
 void compose_namespaces(const Wish& wish, const Circumstances& circumstances, oci::Linux& config) {
   using oci::NamespaceType;
-  for (const NamespaceType type : {NamespaceType::kUser, NamespaceType::kPid, NamespaceType::kMount,
-                                   NamespaceType::kIpc, NamespaceType::kUts, NamespaceType::kCgroup})
+  for (const NamespaceType type :
+       {NamespaceType::kUser, NamespaceType::kPid, NamespaceType::kMount, NamespaceType::kIpc,
+        NamespaceType::kUts, NamespaceType::kCgroup})
     config.namespaces.push_back({type, {}});
-  if (wish.network == NetworkMode::kNone) config.namespaces.push_back({NamespaceType::kNetwork, {}});
+  if (wish.network == NetworkMode::kNone)
+    config.namespaces.push_back({NamespaceType::kNetwork, {}});
   if (circumstances.time_namespace) {
     config.namespaces.push_back({NamespaceType::kTime, {}});
     // The container's clocks begin about now: uptime says nothing about the host.
@@ -92,9 +96,8 @@ oci::Resources compose_resources(const Wish& wish, const Circumstances& circumst
 
 void compose_seccomp(const Wish& wish, const Circumstances& circumstances, oci::Linux& config) {
   if (wish.security.seccomp_unconfined) return;
-  config.seccomp = circumstances.seccomp
-                       ? *circumstances.seccomp
-                       : isolation::seccomp::default_profile(wish.capabilities);
+  config.seccomp = circumstances.seccomp ? *circumstances.seccomp
+                                         : isolation::seccomp::default_profile(wish.capabilities);
 }
 
 // What is no longer isolated because a flag says so.
@@ -102,25 +105,32 @@ std::vector<std::string> opened_by(const Wish& wish) {
   std::vector<std::string> opened;
   const SecurityChoices& security = wish.security;
   if (wish.network == NetworkMode::kHost)
-    opened.emplace_back("the network: --network host shows all interfaces, ports and abstract sockets of the host");
+    opened.emplace_back(
+        "the network: --network host shows all interfaces, ports and abstract sockets of the host");
   if (security.seccomp_unconfined)
-    opened.emplace_back("system calls: seccomp=unconfined leaves the whole kernel interface reachable");
+    opened.emplace_back(
+        "system calls: seccomp=unconfined leaves the whole kernel interface reachable");
   else if (!security.seccomp_profile.empty())
-    opened.emplace_back("system calls: whatever the profile " + quoted(security.seccomp_profile) + " allows");
+    opened.emplace_back("system calls: whatever the profile " + quoted(security.seccomp_profile) +
+                        " allows");
   if (!security.no_new_privileges)
-    opened.emplace_back("privileges: setuid programs of the image work, within the container's capabilities");
+    opened.emplace_back(
+        "privileges: setuid programs of the image work, within the container's capabilities");
   if (security.system_paths_open)
-    opened.emplace_back("/proc and /sys: systempaths=unconfined leaves their paths unmasked and writable");
+    opened.emplace_back(
+        "/proc and /sys: systempaths=unconfined leaves their paths unmasked and writable");
   if (security.apparmor == "unconfined") opened.emplace_back("AppArmor: no profile");
   if (security.selinux_disabled) opened.emplace_back("SELinux: no label of the container's own");
   const std::uint64_t beyond = [&] {
     std::uint64_t set = 0;
     for (const std::string& name : wish.capabilities)
-      if (const auto number = isolation::capability_number(name)) set |= isolation::capability_bit(*number);
+      if (const auto number = isolation::capability_number(name))
+        set |= isolation::capability_bit(*number);
     return set & ~isolation::default_capability_set();
   }();
   if (beyond != 0)
-    opened.emplace_back("capabilities beyond the default: " + isolation::capability_set_in_words(beyond));
+    opened.emplace_back("capabilities beyond the default: " +
+                        isolation::capability_set_in_words(beyond));
   if (wish.memory == -1) opened.emplace_back("memory: no limit");
   if (wish.pids_limit == -1) opened.emplace_back("processes: no limit");
   for (const Volume& volume : wish.volumes)
@@ -131,7 +141,8 @@ std::vector<std::string> opened_by(const Wish& wish) {
 
 }  // namespace
 
-Result<std::vector<std::string>> compose_arguments(const Wish& wish, const oci::ImageConfig& image) {
+Result<std::vector<std::string>> compose_arguments(const Wish& wish,
+                                                   const oci::ImageConfig& image) {
   std::vector<std::string> arguments;
   // A program of the user's own makes the image's arguments meaningless.
   const bool own_program = wish.entrypoint.has_value();
@@ -155,7 +166,8 @@ std::vector<std::string> compose_environment(const Wish& wish, const oci::ImageC
   environment.push_back("HOSTNAME=" + hostname);
   if (wish.terminal) environment.emplace_back("TERM=xterm");
   for (const std::string& entry : image.config.env)
-    if (entry.find('=') != std::string::npos && !entry.starts_with('=')) set_variable(environment, entry);
+    if (entry.find('=') != std::string::npos && !entry.starts_with('='))
+      set_variable(environment, entry);
   for (const std::string& entry : wish.env) set_variable(environment, entry);
   return environment;
 }
@@ -181,7 +193,8 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
   spec.linux_.cgroups_path = "/bulkhead/" + circumstances.id;
   compose_seccomp(wish, circumstances, spec.linux_);
   if (!wish.security.system_paths_open) {
-    for (const auto& path : isolation::kDefaultMaskedPaths) spec.linux_.masked_paths.emplace_back(path.path);
+    for (const auto& path : isolation::kDefaultMaskedPaths)
+      spec.linux_.masked_paths.emplace_back(path.path);
     for (const auto& path : isolation::kDefaultReadonlyPaths)
       spec.linux_.readonly_paths.emplace_back(path.path);
   }

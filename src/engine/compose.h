@@ -22,19 +22,19 @@ namespace bulkhead::engine {
 inline constexpr std::int64_t kDefaultPids = 2048;
 
 struct Circumstances {
-  std::string id;        // 64 hexadecimal digits
+  std::string id;  // 64 hexadecimal digits
   std::string name;
-  std::string image;     // as the user named it
-  HostUid first_uid;     // of the container's own range of kContainerIds ids
+  std::string image;  // as the user named it
+  HostUid first_uid;  // of the container's own range of kContainerIds ids
   HostGid first_gid;
-  oci::User user;        // resolved
+  oci::User user;                 // resolved
   std::uint64_t host_memory = 0;  // bytes
   bool host_has_swap = false;
   bool time_namespace = true;
   // Clocks of the host now: the container's own begin at about 0.
   std::int64_t monotonic_seconds = 0;
   std::int64_t boottime_seconds = 0;
-  bool apparmor = false;          // the default profile is loaded
+  bool apparmor = false;  // the default profile is loaded
   bool selinux = false;
   // The profile of --security-opt seccomp=FILE, already read.
   std::optional<oci::Seccomp> seccomp;

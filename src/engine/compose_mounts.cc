@@ -18,7 +18,8 @@ oci::Mount mount(const char* destination, const char* type, const char* source,
 std::vector<oci::Mount> kernel_file_systems(const Wish& wish) {
   std::vector<oci::Mount> mounts = {
       mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
-      mount("/dev", "tmpfs", "tmpfs", {"nosuid", "noexec", "strictatime", "mode=755", "size=65536k"}),
+      mount("/dev", "tmpfs", "tmpfs",
+            {"nosuid", "noexec", "strictatime", "mode=755", "size=65536k"}),
       mount("/dev/pts", "devpts", "devpts",
             {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
       mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
@@ -68,7 +69,8 @@ oci::Mount tmpfs_of(const TmpfsMount& tmpfs) {
   };
   if (!says("exec")) made.options.emplace_back("noexec");
   for (const std::string& option : tmpfs.options)
-    if (option != "nosuid" && option != "nodev" && option != "noexec") made.options.push_back(option);
+    if (option != "nosuid" && option != "nodev" && option != "noexec")
+      made.options.push_back(option);
   return made;
 }
 

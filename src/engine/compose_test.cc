@@ -41,8 +41,7 @@ Composed composed(const RunOptions& options = {}, const oci::ImageConfig& from =
 TEST(Compose, GivesEveryNamespaceByDefault) {
   const oci::Spec spec = composed().spec;
   EXPECT_EQ(spec.linux_.namespaces.size(), 8U);
-  EXPECT_EQ(spec.linux_.uid_mappings,
-            (std::vector<oci::IdMapping>{{0, 1'900'000'000, 65'536}}));
+  EXPECT_EQ(spec.linux_.uid_mappings, (std::vector<oci::IdMapping>{{0, 1'900'000'000, 65'536}}));
   EXPECT_EQ(spec.hostname, "aaaaaaaaaaaa");
   EXPECT_EQ(spec.linux_.cgroups_path, "/bulkhead/" + circumstances().id);
   EXPECT_EQ(spec.linux_.time_offsets.at("boottime").secs, -1234);
@@ -78,7 +77,8 @@ TEST(Compose, SaysWhatTheFlagsOpened) {
   options.network = "host";
   options.cap_add = {"NET_RAW"};
   options.volumes = {"/srv:/srv"};
-  options.security_options = {"seccomp=unconfined", "no-new-privileges=false", "systempaths=unconfined"};
+  options.security_options = {"seccomp=unconfined", "no-new-privileges=false",
+                              "systempaths=unconfined"};
   options.pids_limit = "-1";
   const Composed made = composed(options);
   EXPECT_EQ(made.opened.size(), 7U);
@@ -93,11 +93,14 @@ TEST(Compose, JoinsEntrypointAndCommandAsDockerDoes) {
   oci::ImageConfig from = image();
   from.config.entrypoint = {"/entry", "-x"};
   RunOptions options;
-  EXPECT_EQ(composed(options, from).spec.process->args, (std::vector<std::string>{"/entry", "-x", "sh"}));
+  EXPECT_EQ(composed(options, from).spec.process->args,
+            (std::vector<std::string>{"/entry", "-x", "sh"}));
   options.command = {"ls", "/"};
-  EXPECT_EQ(composed(options, from).spec.process->args, (std::vector<std::string>{"/entry", "-x", "ls", "/"}));
+  EXPECT_EQ(composed(options, from).spec.process->args,
+            (std::vector<std::string>{"/entry", "-x", "ls", "/"}));
   options.entrypoint = "cat";
-  EXPECT_EQ(composed(options, from).spec.process->args, (std::vector<std::string>{"cat", "ls", "/"}));
+  EXPECT_EQ(composed(options, from).spec.process->args,
+            (std::vector<std::string>{"cat", "ls", "/"}));
   options.command.clear();
   EXPECT_EQ(composed(options, from).spec.process->args, (std::vector<std::string>{"cat"}));
   oci::ImageConfig nothing;
@@ -108,7 +111,8 @@ TEST(Compose, LetsLaterVariablesWin) {
   RunOptions options;
   options.env = {"LANG=de_DE", "NEW=1"};
   const auto env = composed(options).spec.process->env;
-  EXPECT_EQ(env, (std::vector<std::string>{"PATH=/bin", "HOSTNAME=aaaaaaaaaaaa", "LANG=de_DE", "NEW=1"}));
+  EXPECT_EQ(
+      env, (std::vector<std::string>{"PATH=/bin", "HOSTNAME=aaaaaaaaaaaa", "LANG=de_DE", "NEW=1"}));
 }
 
 TEST(Compose, MakesBindsIdmappedNosuidAndNodev) {

@@ -13,7 +13,8 @@ bool is_digits(std::string_view text) {
 
 std::unexpected<Error> refuse(std::string_view where, std::string_view value, std::string_view why,
                               std::string hint = {}) {
-  return fail(ErrorKind::kInvalid, std::string(where) + " " + quoted(value, 80) + ": " + std::string(why),
+  return fail(ErrorKind::kInvalid,
+              std::string(where) + " " + quoted(value, 80) + ": " + std::string(why),
               std::move(hint));
 }
 
@@ -41,7 +42,8 @@ Result<std::optional<PasswdEntry>> find_passwd(std::string_view where, std::stri
     next_field(line, ':');
     const std::string_view uid = next_field(line, ':');
     const std::string_view gid = next_field(line, ':');
-    if (name.empty() || name.front() == '#' || !is_digits(uid) || !is_digits(gid) || !matches(name, uid))
+    if (name.empty() || name.front() == '#' || !is_digits(uid) || !is_digits(gid) ||
+        !matches(name, uid))
       continue;
     PasswdEntry entry{std::string(name), 0, 0};
     TRY_ASSIGN(entry.uid, container_id(where, uid));
@@ -65,18 +67,21 @@ Result<void> for_each_group(std::string_view text, Visit visit) {
   return {};
 }
 
-Result<std::uint32_t> group_id(std::string_view where, std::string_view wanted, const ReadUserFile& read) {
+Result<std::uint32_t> group_id(std::string_view where, std::string_view wanted,
+                               const ReadUserFile& read) {
   if (is_digits(wanted)) return container_id(where, wanted);
   TRY_ASSIGN(const auto text, read("group"));
   std::optional<std::uint32_t> found;
-  TRY(for_each_group(text.value_or(""), [&](std::string_view name, std::string_view gid,
-                                            std::string_view) -> Result<void> {
-    if (found || name != wanted) return {};
-    TRY_ASSIGN(found, container_id(where, gid));
-    return {};
-  }));
+  TRY(for_each_group(
+      text.value_or(""),
+      [&](std::string_view name, std::string_view gid, std::string_view) -> Result<void> {
+        if (found || name != wanted) return {};
+        TRY_ASSIGN(found, container_id(where, gid));
+        return {};
+      }));
   if (!found)
-    return refuse(where, wanted, "the image's /etc/group has no such group", "give the group by number");
+    return refuse(where, wanted, "the image's /etc/group has no such group",
+                  "give the group by number");
   return *found;
 }
 
@@ -84,21 +89,23 @@ Result<std::vector<ContainerGid>> further_groups(std::string_view where, const P
                                                  const ReadUserFile& read) {
   TRY_ASSIGN(const auto text, read("group"));
   std::vector<ContainerGid> groups;
-  TRY(for_each_group(text.value_or(""), [&](std::string_view, std::string_view gid,
-                                            std::string_view members) -> Result<void> {
-    const auto names = split(members, ',');
-    if (std::ranges::find(names, entry.name) == names.end()) return {};
-    TRY_ASSIGN(const std::uint32_t id, container_id(where, gid));
-    if (id != entry.gid && std::ranges::find(groups, ContainerGid(id)) == groups.end())
-      groups.emplace_back(id);
-    return {};
-  }));
+  TRY(for_each_group(
+      text.value_or(""),
+      [&](std::string_view, std::string_view gid, std::string_view members) -> Result<void> {
+        const auto names = split(members, ',');
+        if (std::ranges::find(names, entry.name) == names.end()) return {};
+        TRY_ASSIGN(const std::uint32_t id, container_id(where, gid));
+        if (id != entry.gid && std::ranges::find(groups, ContainerGid(id)) == groups.end())
+          groups.emplace_back(id);
+        return {};
+      }));
   return groups;
 }
 
 }  // namespace
 
-Result<oci::User> resolve_user(std::string_view text, std::string_view where, const ReadUserFile& read) {
+Result<oci::User> resolve_user(std::string_view text, std::string_view where,
+                               const ReadUserFile& read) {
   oci::User user;
   if (text.empty()) return user;
   const std::size_t colon = text.find(':');
@@ -119,11 +126,14 @@ Result<oci::User> resolve_user(std::string_view text, std::string_view where, co
     // A number needs no name: without a readable file it simply has no group but 0.
     if (!passwd && !numeric) return std::unexpected(std::move(passwd).error());
     const std::string content = passwd ? passwd->value_or("") : "";
-    TRY_ASSIGN(entry, find_passwd(where, content, [&](std::string_view entry_name, std::string_view uid) {
-                 return numeric ? parse_number<std::uint32_t>(uid) == user.uid.value() : entry_name == name;
+    TRY_ASSIGN(entry,
+               find_passwd(where, content, [&](std::string_view entry_name, std::string_view uid) {
+                 return numeric ? parse_number<std::uint32_t>(uid) == user.uid.value()
+                                : entry_name == name;
                }));
     if (!entry && !numeric)
-      return refuse(where, name, "the image's /etc/passwd has no such user", "give the user by number");
+      return refuse(where, name, "the image's /etc/passwd has no such user",
+                    "give the user by number");
   }
   if (entry && !numeric) user.uid = ContainerUid(entry->uid);
   if (has_group) {

@@ -20,6 +20,7 @@ using ReadUserFile = std::function<Result<std::optional<std::string>>(const char
 // "" (root), "UID", "UID:GID", "NAME", "NAME:GROUP" and mixtures. Digits are a number and never a
 // name; a number beyond the container's ids is kInvalid and never wraps around. Without a group: the
 // user's own, and those that list the user. `where` begins the error ("--user", "the image's user").
-Result<oci::User> resolve_user(std::string_view text, std::string_view where, const ReadUserFile& read);
+Result<oci::User> resolve_user(std::string_view text, std::string_view where,
+                               const ReadUserFile& read);
 
 }  // namespace bulkhead::engine

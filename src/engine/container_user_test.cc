@@ -67,9 +67,11 @@ TEST(ContainerUser, NeverTakesDigitsForAName) {
 }
 
 TEST(ContainerUser, RefusesWhatWouldWrapAroundOrDoesNotExist) {
-  for (const char* text : {"2147483648", "4294967295", "4294967296", "18446744073709551616", "65536",
-                           "0:65536", "0:4294967296", "-1", "+1", "0x0", "1.0", "1000:", ":", ":0", "nobody-there",
-                           "app:nobody-there", "minus", "huge", "beyond", "1000:1000:1000"})
+  for (const char* text : {"2147483648", "4294967295", "4294967296",   "18446744073709551616",
+                           "65536",      "0:65536",    "0:4294967296", "-1",
+                           "+1",         "0x0",        "1.0",          "1000:",
+                           ":",          ":0",         "nobody-there", "app:nobody-there",
+                           "minus",      "huge",       "beyond",       "1000:1000:1000"})
     EXPECT_FALSE(resolve_user(text, "--user", read)) << text;
 }
 

@@ -71,7 +71,9 @@ Result<void> remove_from_runtime(const std::string& state_root, const std::strin
 }
 
 // Nobody stands by the container: the lock on its directory is free.
-bool is_abandoned(int store, const std::string& id) { return hold_container(store, id).has_value(); }
+bool is_abandoned(int store, const std::string& id) {
+  return hold_container(store, id).has_value();
+}
 
 }  // namespace
 

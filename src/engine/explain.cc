@@ -15,11 +15,14 @@ namespace {
 
 // What no flag and no layer changes.
 constexpr std::string_view kNeverIsolated[] = {
-    "the kernel: it is the host's own; a flaw in it that an allowed system call reaches is a way out",
+    "the kernel: it is the host's own; a flaw in it that an allowed system call reaches is a way "
+    "out",
     "wall-clock time: there is one for the whole host",
-    "what /proc and /sys tell of the machine and common programs need: processors, total memory, load, "
+    "what /proc and /sys tell of the machine and common programs need: processors, total memory, "
+    "load, "
     "kernel version",
-    "caches of the processor and of the file system: timing tells containers about each other, most of "
+    "caches of the processor and of the file system: timing tells containers about each other, "
+    "most of "
     "all those that share an image's layers",
 };
 
@@ -105,7 +108,8 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   TRY_ASSIGN(const isolation::IdRange pool, isolation::configured_id_pool());
   prepared.circumstances.first_uid = HostUid(pool.first);
   prepared.circumstances.first_gid = HostGid(pool.first);
-  TRY_ASSIGN(const Composed composed, compose(prepared.wish, prepared.image, prepared.circumstances));
+  TRY_ASSIGN(const Composed composed,
+             compose(prepared.wish, prepared.image, prepared.circumstances));
   TRY(oci::validate(composed.spec));
   TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
   TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
@@ -125,7 +129,8 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   run.not_isolated.insert(run.not_isolated.end(), composed.opened.begin(), composed.opened.end());
   for (const ExplainedLayer& layer : run.layers)
     if (layer.explanation.standing == isolation::Standing::kLeftOut)
-      run.not_isolated.push_back(std::string(layer.name) + ": left out, " + layer.explanation.reason);
+      run.not_isolated.push_back(std::string(layer.name) + ": left out, " +
+                                 layer.explanation.reason);
   run.warnings = prepared.warnings;
   const std::vector<std::string> further = runtime::warnings_of(plan);
   run.warnings.insert(run.warnings.end(), further.begin(), further.end());

@@ -20,7 +20,7 @@ struct ExplainedLayer {
 struct ExplainedRun {
   std::string image;
   std::vector<std::string> arguments;
-  std::string user;  // "1000:1000"
+  std::string user;                    // "1000:1000"
   std::vector<ExplainedLayer> layers;  // in the order in which they are applied
   std::vector<std::string> not_isolated;
   std::vector<std::string> warnings;

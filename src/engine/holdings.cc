@@ -78,7 +78,8 @@ Holdings::~Holdings() {
 Result<void> Holdings::keep(const std::string& record) && {
   const std::string path = container_path(id_) + "/" + kRecordFile;
   const std::string unfinished = path + ".unfinished";
-  TRY_ASSIGN(const Fd file, open_at(store_, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  TRY_ASSIGN(const Fd file,
+             open_at(store_, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
   TRY(write_all(file.get(), record.data(), record.size()));
   if (::renameat(store_, unfinished.c_str(), store_, path.c_str()) != 0)
     return std::unexpected(Error(SysError{"rename", errno, path.c_str()}));
@@ -91,7 +92,8 @@ Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
   // The name first: a name whose container is gone counts as left over.
   auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
   auto removed = storage::remove_container_directory(store, container_path(id_));
-  if (!removed) return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
+  if (!removed)
+    return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
   TRY(release_ids(owner_, volumes));
   return named;
 }
@@ -112,7 +114,8 @@ Result<void> give_back_orphaned_ids(const storage::Store& store) {
     if (!allocation.owner.ends_with(mark)) continue;
     const std::string id = allocation.owner.substr(0, allocation.owner.size() - mark.size());
     // The directory is made before the range is taken, and removed before it is given back.
-    if (::faccessat(store.get(), container_path(id).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    if (::faccessat(store.get(), container_path(id).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+      continue;
     TRY(pool.release(allocation.owner, {}));
   }
   return {};

@@ -40,7 +40,7 @@ class Holdings {
 
  private:
   Holdings() = default;
-  int store_ = -1;  // the store outlives us; -1: nothing is held
+  int store_ = -1;     // the store outlives us; -1: nothing is held
   std::string owner_;  // of the ids
   std::string id_;
   std::string name_;

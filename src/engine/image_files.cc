@@ -37,11 +37,13 @@ Result<Answer> look_in(int layer, const char* directory_name, const char* name) 
   const auto directory = open_at2(layer, directory_name, O_RDONLY | O_DIRECTORY, kStraight);
   if (!directory) {
     if (directory.error().error == ENOENT) return Answer{Found::kNothing, {}};
-    if (directory.error().error == ELOOP) return refuse(directory_name, name, "lies behind a symbolic link");
-    if (directory.error().error == ENOTDIR) return Answer{Found::kHidden, {}};  // a whiteout, or a file
+    if (directory.error().error == ELOOP)
+      return refuse(directory_name, name, "lies behind a symbolic link");
+    if (directory.error().error == ENOTDIR)
+      return Answer{Found::kHidden, {}};  // a whiteout, or a file
     return std::unexpected(Error(directory.error()));
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(directory->get(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno != ENOENT) return std::unexpected(Error(SysError{"stat", errno, name}));
     return Answer{is_opaque(directory->get()) ? Found::kHidden : Found::kNothing, {}};
@@ -49,8 +51,10 @@ Result<Answer> look_in(int layer, const char* directory_name, const char* name) 
   if (S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0)) return Answer{Found::kHidden, {}};
   if (S_ISLNK(status.st_mode)) return refuse(directory_name, name, "is a symbolic link");
   if (!S_ISREG(status.st_mode)) return refuse(directory_name, name, "is not a regular file");
-  if (status.st_size > static_cast<off_t>(kMostBytes)) return refuse(directory_name, name, "is too large");
-  TRY_ASSIGN(const Fd file, open_at2(directory->get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, kStraight));
+  if (status.st_size > static_cast<off_t>(kMostBytes))
+    return refuse(directory_name, name, "is too large");
+  TRY_ASSIGN(const Fd file,
+             open_at2(directory->get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, kStraight));
   TRY_ASSIGN(std::string text, read_fd(file.get(), kMostBytes));
   return Answer{Found::kFile, std::move(text)};
 }

@@ -14,7 +14,8 @@ namespace bulkhead::engine {
 class ImageFiles {
  public:
   // `layers`: directories relative to `store`, from the top down.
-  ImageFiles(int store, std::vector<std::string> layers) : store_(store), layers_(std::move(layers)) {}
+  ImageFiles(int store, std::vector<std::string> layers)
+      : store_(store), layers_(std::move(layers)) {}
 
   // DIRECTORY/NAME, one directory deep ("etc", "passwd"). Nothing when the image has no such file;
   // kInvalid when it is something else than a regular file of at most 1 MiB.

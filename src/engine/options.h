@@ -8,8 +8,8 @@
 namespace bulkhead::engine {
 
 struct StoreOptions {
-  std::string root = "/var/lib/bulkhead";    // images and what containers write
-  std::string runroot = "/run/bulkhead";     // what is running now
+  std::string root = "/var/lib/bulkhead";  // images and what containers write
+  std::string runroot = "/run/bulkhead";   // what is running now
 };
 
 struct RunOptions {

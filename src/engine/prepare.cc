@@ -19,12 +19,12 @@ namespace {
 constexpr std::size_t kMostProfileBytes = 1 << 20;
 
 std::int64_t seconds_of(clockid_t clock) {
-  struct timespec now {};
+  struct timespec now{};
   return ::clock_gettime(clock, &now) == 0 ? now.tv_sec : 0;
 }
 
 Result<void> observe_host(Circumstances& circumstances) {
-  struct sysinfo info {};
+  struct sysinfo info{};
   if (::sysinfo(&info) != 0) return std::unexpected(Error(SysError{"sysinfo", errno}));
   circumstances.host_memory = std::uint64_t{info.totalram} * info.mem_unit;
   circumstances.host_has_swap = info.totalswap != 0;
@@ -45,7 +45,8 @@ bool has_apparmor() {
 void choose_apparmor(const SecurityChoices& security, Prepared& prepared) {
   if (security.apparmor || !has_apparmor()) return;
   isolation::AppArmorPaths paths;
-  paths.profile = storage::own_directory() + "/../share/apparmor/" + std::string(kDefaultAppArmorProfile);
+  paths.profile =
+      storage::own_directory() + "/../share/apparmor/" + std::string(kDefaultAppArmorProfile);
   const auto loaded = isolation::load_default_profile(paths);
   if (loaded)
     prepared.circumstances.apparmor = true;
@@ -57,9 +58,10 @@ Result<void> check_volumes(const std::vector<Volume>& volumes) {
   for (const Volume& volume : volumes) {
     if (::access(volume.source.c_str(), F_OK) == 0) continue;
     const SysError error{"access", errno, volume.source.c_str()};
-    return std::unexpected(Error(error)
-                               .within("--volume " + quoted(volume.source + ":" + volume.destination))
-                               .with_hint("make the source first: bulkhead never makes directories on the host"));
+    return std::unexpected(
+        Error(error)
+            .within("--volume " + quoted(volume.source + ":" + volume.destination))
+            .with_hint("make the source first: bulkhead never makes directories on the host"));
   }
   return {};
 }
@@ -68,7 +70,7 @@ Result<oci::Seccomp> read_seccomp_profile(const std::string& path,
                                           const std::vector<std::string>& capabilities) {
   TRY_ASSIGN(const std::string json, read_file_at(AT_FDCWD, path.c_str(), kMostProfileBytes));
   isolation::seccomp::ProfileContext context{.granted = capabilities};
-  struct utsname kernel {};
+  struct utsname kernel{};
   if (::uname(&kernel) == 0) {
     std::string_view release = kernel.release;
     context.kernel_major = parse_number<int>(next_field(release, '.')).value_or(0);
@@ -78,7 +80,8 @@ Result<oci::Seccomp> read_seccomp_profile(const std::string& path,
   return isolation::seccomp::read_profile_file(json, context);
 }
 
-Result<void> read_policies(const SecurityChoices& security, const std::vector<std::string>& capabilities,
+Result<void> read_policies(const SecurityChoices& security,
+                           const std::vector<std::string>& capabilities,
                            Circumstances& circumstances) {
   if (!security.seccomp_profile.empty()) {
     auto profile = read_seccomp_profile(security.seccomp_profile, capabilities);
@@ -108,8 +111,9 @@ Result<Prepared> prepare(const RunOptions& options) {
     return fail(ErrorKind::kUsage, "--name " + quoted(options.name) + ": not a name",
                 "a letter or digit, then letters, digits and _ . -");
   if (::geteuid() != 0)
-    return fail(ErrorKind::kPermission, "bulkhead run needs to be root",
-                "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
+    return fail(
+        ErrorKind::kPermission, "bulkhead run needs to be root",
+        "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
   TRY(check_volumes(wish.volumes));
   TRY_ASSIGN(const storage::ImageSource source,
              storage::find_image(options.image, storage::builtin_image_directories()));
@@ -129,8 +133,8 @@ Result<Prepared> prepare(const RunOptions& options) {
                           [&](const char* name) { return files.read("etc", name); }));
   TRY(observe_host(circumstances));
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
-  Prepared prepared{std::move(wish), std::move(store), std::move(record), *std::move(image),
-                    std::move(circumstances), {}};
+  Prepared prepared{std::move(wish),   std::move(store),         std::move(record),
+                    *std::move(image), std::move(circumstances), {}};
   choose_apparmor(prepared.wish.security, prepared);
   return prepared;
 }

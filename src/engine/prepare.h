@@ -19,7 +19,7 @@ struct Prepared {
   storage::Store store;
   storage::ImageRecord record;
   oci::ImageConfig image;
-  Circumstances circumstances;  // all but the ids of the range
+  Circumstances circumstances;        // all but the ids of the range
   std::vector<std::string> warnings;  // defaults that this host cannot offer
 };
 

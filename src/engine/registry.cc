@@ -36,7 +36,8 @@ Result<std::optional<std::string>> read_name(int store, std::string_view name) {
   }
   const std::string_view text(id, static_cast<std::size_t>(size));
   if (text.size() != kIdLength || !is_id_prefix(text))
-    return fail(ErrorKind::kInvalid, "the store's " + quoted(path) + " is not a name of this program's");
+    return fail(ErrorKind::kInvalid,
+                "the store's " + quoted(path) + " is not a name of this program's");
   return std::string(text);
 }
 
@@ -99,7 +100,7 @@ Result<std::optional<Fd>> wait_for_container(int store, std::string_view id) {
   if (!directory && directory.error().error == ENOENT) return std::nullopt;
   if (!directory) return std::unexpected(Error(directory.error()));
   TRY(lock_exclusive(directory->get()));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(directory->get(), &status) != 0)
     return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
   if (status.st_nlink == 0) return std::nullopt;
@@ -116,9 +117,10 @@ Result<void> take_name(int store, std::string_view name, std::string_view id) {
   TRY(lock_exclusive(names.get()));
   TRY_ASSIGN(const auto owner, read_name(store, name));
   if (owner && has_directory(store, *owner))
-    return fail(ErrorKind::kExists,
-                "the name " + quoted(name) + " is taken by the container " + owner->substr(0, 12),
-                "remove that container (bulkhead rm " + std::string(name) + "), or choose another name");
+    return fail(
+        ErrorKind::kExists,
+        "the name " + quoted(name) + " is taken by the container " + owner->substr(0, 12),
+        "remove that container (bulkhead rm " + std::string(name) + "), or choose another name");
   if (owner && ::unlinkat(store, path.c_str(), 0) != 0 && errno != ENOENT)
     return std::unexpected(Error(SysError{"unlink", errno, path.c_str()}));
   made = make_name(store, id, path);

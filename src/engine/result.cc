@@ -15,7 +15,8 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-void optional_member(json::Writer& writer, std::string_view name, std::optional<std::uint64_t> value) {
+void optional_member(json::Writer& writer, std::string_view name,
+                     std::optional<std::uint64_t> value) {
   writer.key(name);
   if (value)
     writer.integer(*value);
@@ -79,7 +80,7 @@ Result<void> write_result_file(const std::string& path, const RunResult& result)
 }
 
 Result<void> check_result_file(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
     return fail(ErrorKind::kUsage, "--result " + quoted(path) + ": not a regular file",
                 "the result is written beside it and renamed: name a file");

@@ -15,7 +15,7 @@ struct RunResult {
   std::string id;
   std::string name;
   std::string image;
-  std::string started;   // RFC 3339
+  std::string started;  // RFC 3339
   std::string finished;
   ExitStatus exit;
   bool oom_killed = false;

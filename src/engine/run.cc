@@ -36,12 +36,14 @@ class OverlayRoot final : public runtime::RootMaker {
 Result<void> arrange_input(const RunOptions& options) {
   if (options.interactive) {
     if (options.terminal && ::isatty(STDIN_FILENO) == 0)
-      return fail(ErrorKind::kUsage, "--tty with --interactive: the standard input is not a terminal",
+      return fail(ErrorKind::kUsage,
+                  "--tty with --interactive: the standard input is not a terminal",
                   "leave --tty out when the input is a pipe or a file");
     return {};
   }
   TRY_ASSIGN(const Fd nothing, open_at(AT_FDCWD, "/dev/null", O_RDONLY));
-  if (::dup2(nothing.get(), STDIN_FILENO) < 0) return std::unexpected(Error(SysError{"dup2", errno}));
+  if (::dup2(nothing.get(), STDIN_FILENO) < 0)
+    return std::unexpected(Error(SysError{"dup2", errno}));
   return {};
 }
 
@@ -52,7 +54,8 @@ Error explain_launch_failure(Error error, const Wish& wish) {
         error.message().find(quoted(volume.source)) != std::string::npos)
       return std::move(error).with_hint(
           "give --volume " + volume.source + ":" + volume.destination +
-          ":noidmap: its files then belong to nobody in the container, unless they are given to the "
+          ":noidmap: its files then belong to nobody in the container, unless they are given to "
+          "the "
           "container's ids; or copy them to ext4, xfs, btrfs or a tmpfs");
   return error;
 }
@@ -77,7 +80,8 @@ Result<runtime::Container> launch(const Prepared& prepared, const RunOptions& op
                                             .start_mode = runtime::StartMode::kStartAtOnce,
                                             .defaults = composed.defaults,
                                             .root_maker = &root});
-  if (!container) return std::unexpected(explain_launch_failure(std::move(container).error(), prepared.wish));
+  if (!container)
+    return std::unexpected(explain_launch_failure(std::move(container).error(), prepared.wish));
   return container;
 }
 
@@ -86,7 +90,8 @@ Result<void> stand_by(runtime::Container& container, const runtime::SignalRelay&
   container.directory.unlock();
   runtime::TimeLimit limit;
   limit.milliseconds = static_cast<int>(wish.timeout_milliseconds.value_or(-1));
-  auto exit = runtime::supervise_foreground(container.init, signals, std::move(container.terminal), &limit);
+  auto exit =
+      runtime::supervise_foreground(container.init, signals, std::move(container.terminal), &limit);
   if (!exit) {
     (void)container.init.send_signal(SIGKILL);
     (void)container.init.wait();

@@ -7,7 +7,8 @@
 namespace bulkhead::engine {
 namespace {
 
-std::unexpected<Error> refuse(std::string_view option, std::string_view why, std::string hint = {}) {
+std::unexpected<Error> refuse(std::string_view option, std::string_view why,
+                              std::string hint = {}) {
   return fail(ErrorKind::kUsage, "--security-opt " + quoted(option) + ": " + std::string(why),
               std::move(hint));
 }
@@ -71,8 +72,9 @@ Result<void> read_option(std::string_view option, SecurityChoices& choices, Seli
   } else if (name == "landlock") {
     choices.landlock = value;
   } else {
-    return refuse(option, "there is no such option",
-                  "there are no-new-privileges, seccomp, apparmor, label, systempaths and landlock");
+    return refuse(
+        option, "there is no such option",
+        "there are no-new-privileges, seccomp, apparmor, label, systempaths and landlock");
   }
   return {};
 }

@@ -90,7 +90,8 @@ bool is_host_name(std::string_view text) {
   if (text.empty() || text.size() > 64) return false;
   return std::ranges::all_of(split(text, '.'), [](std::string_view label) {
     return !label.empty() && label.front() != '-' && label.back() != '-' &&
-           std::ranges::all_of(label, [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_'; });
+           std::ranges::all_of(
+               label, [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_'; });
   });
 }
 

@@ -15,7 +15,8 @@ TEST(Values, ReadsSizesInPowersOf1024) {
 }
 
 TEST(Values, RefusesSizesThatAreNone) {
-  for (const char* text : {"", "m", "-1", "1.5g", "1x", "1mm", "0x10", " 1", "9223372036854775807k", "1 m"})
+  for (const char* text :
+       {"", "m", "-1", "1.5g", "1x", "1mm", "0x10", " 1", "9223372036854775807k", "1 m"})
     EXPECT_FALSE(parse_bytes(text)) << text;
 }
 
@@ -33,13 +34,15 @@ TEST(Values, ReadsDurations) {
   EXPECT_EQ(parse_duration("500ms"), 500);
   EXPECT_EQ(parse_duration("1m30s"), 90'000);
   EXPECT_EQ(parse_duration("2h"), 7'200'000);
-  for (const char* text : {"", "0", "0s", "s", "5s10m", "10 s", "-1s", "1d", "5s5", "99999999h", "1m1m"})
+  for (const char* text :
+       {"", "0", "0s", "s", "5s10m", "10 s", "-1s", "1d", "5s5", "99999999h", "1m1m"})
     EXPECT_FALSE(parse_duration(text)) << text;
 }
 
 TEST(Values, KnowsHostAndContainerNames) {
   for (const char* text : {"a", "web-1", "a.b.c", "A0_b"}) EXPECT_TRUE(is_host_name(text)) << text;
-  for (const char* text : {"", "-a", "a-", "a..b", "a/b", "a b", "\xC3\xA4"}) EXPECT_FALSE(is_host_name(text)) << text;
+  for (const char* text : {"", "-a", "a-", "a..b", "a/b", "a b", "\xC3\xA4"})
+    EXPECT_FALSE(is_host_name(text)) << text;
   EXPECT_FALSE(is_host_name(std::string(65, 'a')));
   for (const char* text : {"a", "web_1.2-3"}) EXPECT_TRUE(is_container_name(text)) << text;
   for (const char* text : {"", ".", "..", "-a", "a/b", "_a", "a b", "../x"})

@@ -18,13 +18,14 @@ constexpr std::int64_t kLeastMemory = 512 << 10;
 
 std::unexpected<Error> refuse(std::string_view flag, std::string_view value, std::string_view why,
                               std::string hint = {}) {
-  return fail(ErrorKind::kUsage,
-              std::string(flag) + " " + quoted(value) + ": " + std::string(why), std::move(hint));
+  return fail(ErrorKind::kUsage, std::string(flag) + " " + quoted(value) + ": " + std::string(why),
+              std::move(hint));
 }
 
 // A path of the container: absolute, and without "..", which could only be a mistake or a trick.
 Result<void> check_container_path(std::string_view flag, std::string_view path) {
-  if (!path.starts_with('/')) return refuse(flag, path, "the path in the container must be absolute");
+  if (!path.starts_with('/'))
+    return refuse(flag, path, "the path in the container must be absolute");
   if (path.find('\0') != std::string_view::npos || path.size() > 4095)
     return refuse(flag, path, "not a path");
   for (const std::string_view component : split(path, '/'))
@@ -36,7 +37,8 @@ Result<std::vector<std::string>> read_environment(const std::vector<std::string>
   std::vector<std::string> env;
   for (const std::string& entry : given) {
     const std::size_t equals = entry.find('=');
-    if (entry.empty() || equals == 0) return refuse("--env", entry, "NAME=VALUE or NAME is expected");
+    if (entry.empty() || equals == 0)
+      return refuse("--env", entry, "NAME=VALUE or NAME is expected");
     if (equals != std::string::npos) {
       env.push_back(entry);
     } else if (const char* const value = ::getenv(entry.c_str())) {
@@ -59,14 +61,16 @@ Result<void> read_limits(const RunOptions& options, Wish& wish) {
   if (options.memory) {
     TRY_ASSIGN(wish.memory, read_size("--memory", *options.memory));
     if (*wish.memory >= 0 && *wish.memory < kLeastMemory)
-      return refuse("--memory", *options.memory, "too small for any container", "give at least 512k");
+      return refuse("--memory", *options.memory, "too small for any container",
+                    "give at least 512k");
   }
   if (options.memory_swap) {
     TRY_ASSIGN(wish.memory_swap, read_size("--memory-swap", *options.memory_swap));
     if (!wish.memory || *wish.memory < 0)
       return refuse("--memory-swap", *options.memory_swap, "is of use only with --memory");
     if (*wish.memory_swap >= 0 && *wish.memory_swap < *wish.memory)
-      return refuse("--memory-swap", *options.memory_swap, "is memory and swap together: not less than --memory");
+      return refuse("--memory-swap", *options.memory_swap,
+                    "is memory and swap together: not less than --memory");
   }
   if (options.cpus) {
     wish.cpu_thousandths = parse_cpus(*options.cpus);
@@ -76,13 +80,15 @@ Result<void> read_limits(const RunOptions& options, Wish& wish) {
   if (options.pids_limit) {
     const auto number = parse_number<std::int64_t>(*options.pids_limit);
     if (!number || *number < -1)
-      return refuse("--pids-limit", *options.pids_limit, "a number is expected, or -1 for no limit");
+      return refuse("--pids-limit", *options.pids_limit,
+                    "a number is expected, or -1 for no limit");
     wish.pids_limit = *number == 0 ? -1 : *number;
   }
   if (options.timeout) {
     wish.timeout_milliseconds = parse_duration(*options.timeout);
     if (!wish.timeout_milliseconds)
-      return refuse("--timeout", *options.timeout, "a duration such as 30s, 500ms or 1m30s is expected");
+      return refuse("--timeout", *options.timeout,
+                    "a duration such as 30s, 500ms or 1m30s is expected");
   }
   return {};
 }
@@ -162,13 +168,15 @@ Result<Volume> parse_volume(std::string_view text) {
       volume.recursive = false;
     } else if (option == "rbind") {
       volume.recursive = true;
-    } else if (option == "noexec" || option == "nosuid" || option == "nodev" || option == "private" ||
-               option == "rprivate" || option == "slave" || option == "rslave") {
+    } else if (option == "noexec" || option == "nosuid" || option == "nodev" ||
+               option == "private" || option == "rprivate" || option == "slave" ||
+               option == "rslave") {
       volume.further_options.emplace_back(option);
     } else {
-      return refuse("--volume", text, "the option " + quoted(option) + " is not supported",
-                    "there are ro, rw, idmap, noidmap, bind, rbind, noexec, nosuid, nodev, [r]private "
-                    "and [r]slave; a bind never lets devices or setuid bits through");
+      return refuse(
+          "--volume", text, "the option " + quoted(option) + " is not supported",
+          "there are ro, rw, idmap, noidmap, bind, rbind, noexec, nosuid, nodev, [r]private "
+          "and [r]slave; a bind never lets devices or setuid bits through");
     }
   }
   return volume;
@@ -185,14 +193,15 @@ Result<TmpfsMount> parse_tmpfs(std::string_view text) {
   for (const std::string_view option : split(rest, ',')) {
     std::string_view value = option;
     const std::string_view name = next_field(value, '=');
-    const bool known_word = option == "ro" || option == "rw" || option == "exec" || option == "noexec" ||
-                            option == "nosuid" || option == "nodev";
+    const bool known_word = option == "ro" || option == "rw" || option == "exec" ||
+                            option == "noexec" || option == "nosuid" || option == "nodev";
     const bool known_value = name == "size" || name == "mode" || name == "uid" || name == "gid" ||
                              name == "nr_inodes" || name == "nr_blocks";
     if (!known_word && !(known_value && !value.empty()))
-      return refuse("--tmpfs", text, "the option " + quoted(option) + " is not supported",
-                    "there are size=, mode=, uid=, gid=, nr_inodes=, nr_blocks=, ro, rw, exec, noexec, "
-                    "nosuid and nodev");
+      return refuse(
+          "--tmpfs", text, "the option " + quoted(option) + " is not supported",
+          "there are size=, mode=, uid=, gid=, nr_inodes=, nr_blocks=, ro, rw, exec, noexec, "
+          "nosuid and nodev");
     tmpfs.options.emplace_back(option);
   }
   return tmpfs;

@@ -17,7 +17,7 @@ struct Volume {
   std::string source;       // absolute, on the host
   std::string destination;  // absolute, in the container
   bool read_only = false;
-  bool recursive = true;    // mounts beneath the source come along
+  bool recursive = true;  // mounts beneath the source come along
   // Ids are shown as they are on the host: 0 is root in and outside, for files of this mount alone.
   // Without, files belong to whom the container's range says, else to nobody.
   bool id_mapped = true;
@@ -34,13 +34,13 @@ enum class NetworkMode { kNone, kHost };
 // --security-opt
 struct SecurityChoices {
   bool no_new_privileges = true;
-  bool system_paths_open = false;           // systempaths=unconfined
+  bool system_paths_open = false;  // systempaths=unconfined
   bool seccomp_unconfined = false;
-  std::string seccomp_profile;              // a file; empty: the built-in profile
-  std::optional<std::string> apparmor;      // a profile's name or "unconfined"
-  bool selinux_disabled = false;            // label=disable
-  std::optional<std::string> selinux_label; // composed of label=user:, role:, type:, level:
-  std::optional<std::string> landlock;      // a file with the rule set, or "unconfined"
+  std::string seccomp_profile;               // a file; empty: the built-in profile
+  std::optional<std::string> apparmor;       // a profile's name or "unconfined"
+  bool selinux_disabled = false;             // label=disable
+  std::optional<std::string> selinux_label;  // composed of label=user:, role:, type:, level:
+  std::optional<std::string> landlock;       // a file with the rule set, or "unconfined"
 };
 
 struct Wish {
@@ -57,7 +57,7 @@ struct Wish {
   std::optional<std::int64_t> memory;       // bytes; -1: unlimited
   std::optional<std::int64_t> memory_swap;  // bytes, memory and swap together; -1: unlimited
   std::optional<std::int64_t> cpu_thousandths;
-  std::optional<std::int64_t> pids_limit;   // -1: unlimited
+  std::optional<std::int64_t> pids_limit;  // -1: unlimited
   NetworkMode network = NetworkMode::kNone;
   std::vector<Volume> volumes;
   std::vector<TmpfsMount> tmpfs;

@@ -15,7 +15,8 @@ TEST(Wish, HasStricterCapabilitiesThanDockerByDefault) {
   const auto set = choose_capabilities({}, {});
   ASSERT_TRUE(set);
   EXPECT_TRUE(contains(*set, "CAP_CHOWN"));
-  for (const char* name : {"CAP_NET_RAW", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_SETFCAP", "CAP_AUDIT_WRITE"})
+  for (const char* name :
+       {"CAP_NET_RAW", "CAP_MKNOD", "CAP_SYS_CHROOT", "CAP_SETFCAP", "CAP_AUDIT_WRITE"})
     EXPECT_FALSE(contains(*set, name)) << name;
 }
 
@@ -44,8 +45,9 @@ TEST(Wish, ReadsVolumes) {
 }
 
 TEST(Wish, RefusesVolumesThatItCannotGive) {
-  for (const char* text : {"", "/a", "/a:b", "/a:/", "/a:/b/../c", "name:/b", ":/b", "/a:", "/a:/b:z", "/a:/b:Z",
-                           "/a:/b:suid", "/a:/b:dev", "/a:/b:", "/a:/b:ro:rw"})
+  for (const char* text :
+       {"", "/a", "/a:b", "/a:/", "/a:/b/../c", "name:/b", ":/b", "/a:", "/a:/b:z", "/a:/b:Z",
+        "/a:/b:suid", "/a:/b:dev", "/a:/b:", "/a:/b:ro:rw"})
     EXPECT_FALSE(parse_volume(text)) << text;
 }
 
@@ -94,8 +96,9 @@ TEST(Wish, RefusesValuesThatMeanNothing) {
 
 TEST(Wish, ReadsSecurityOptions) {
   RunOptions options;
-  options.security_options = {"no-new-privileges", "seccomp=unconfined", "apparmor=unconfined",
-                              "systempaths=unconfined", "label=type:my_t", "label=level:s0:c1,c2"};
+  options.security_options = {"no-new-privileges",   "seccomp=unconfined",
+                              "apparmor=unconfined", "systempaths=unconfined",
+                              "label=type:my_t",     "label=level:s0:c1,c2"};
   const auto wish = read_wish(options);
   ASSERT_TRUE(wish) << wish.error().message();
   EXPECT_TRUE(wish->security.no_new_privileges);
@@ -105,8 +108,8 @@ TEST(Wish, ReadsSecurityOptions) {
   EXPECT_EQ(wish->security.selinux_label, "system_u:system_r:my_t:s0:c1,c2");
   options.security_options = {"no-new-privileges:false"};
   EXPECT_FALSE(read_wish(options)->security.no_new_privileges);
-  for (const char* text : {"frobnicate=1", "seccomp", "seccomp=", "no-new-privileges=maybe", "label=what",
-                           "systempaths=masked", ""}) {
+  for (const char* text : {"frobnicate=1", "seccomp", "seccomp=", "no-new-privileges=maybe",
+                           "label=what", "systempaths=masked", ""}) {
     options.security_options = {text};
     EXPECT_FALSE(read_wish(options)) << text;
   }

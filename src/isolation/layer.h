@@ -67,7 +67,8 @@ concept Layer = requires(const Request& request, const HostFacts& host,
 };
 
 // verify's answer when the kernel shows something else than the plan asked for. `what` is static.
-inline std::unexpected<SysError> not_held(const char* what, const char* subject = nullptr) noexcept {
+inline std::unexpected<SysError> not_held(const char* what,
+                                          const char* subject = nullptr) noexcept {
   return sys_fail_with(EBADE, what, subject);
 }
 

@@ -97,16 +97,17 @@ consteval bool in_order(std::tuple<Seen*...>*, std::tuple<First*, Rest*...>*) {
                     static_cast<typename First::After*>(nullptr)),
                 "a layer stands before one that its After list names, or that one is missing");
   return in_order<All, kWhole>(static_cast<std::tuple<Seen*..., First*>*>(nullptr),
-                       static_cast<std::tuple<Rest*...>*>(nullptr));
+                               static_cast<std::tuple<Rest*...>*>(nullptr));
 }
 
 }  // namespace detail
 
 // All layers of a sequence, in order.
 template <class Sequence>
-using LayersOf = detail::Concatenate<
-    typename Sequence::EnterNamespaces, typename Sequence::BuildRoot, typename Sequence::LeaveHost,
-    typename Sequence::GiveUpPower, typename Sequence::CloseDoors, typename Sequence::LastActs>;
+using LayersOf =
+    detail::Concatenate<typename Sequence::EnterNamespaces, typename Sequence::BuildRoot,
+                        typename Sequence::LeaveHost, typename Sequence::GiveUpPower,
+                        typename Sequence::CloseDoors, typename Sequence::LastActs>;
 
 static_assert(detail::in_order<LayersOf<ContainerSequence>, true>(
     static_cast<std::tuple<>*>(nullptr), static_cast<LayersOf<ContainerSequence>*>(nullptr)));

@@ -21,7 +21,7 @@ SysResult<void> Channel::send(const Message& message, std::span<const int> descr
   struct iovec parts[2] = {{const_cast<Message*>(&message), sizeof message},
                            {const_cast<Failure*>(failure), sizeof *failure}};
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)];
-  struct msghdr header {};
+  struct msghdr header{};
   header.msg_iov = parts;
   header.msg_iovlen = failure != nullptr ? 2 : 1;
   if (!descriptors.empty()) {
@@ -43,7 +43,7 @@ SysResult<void> Channel::receive(Received& into) const noexcept {
   struct iovec parts[2] = {{&into.message, sizeof into.message},
                            {&into.failure, sizeof into.failure}};
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)];
-  struct msghdr header {};
+  struct msghdr header{};
   header.msg_iov = parts;
   header.msg_iovlen = 2;
   header.msg_control = control;
@@ -71,7 +71,8 @@ SysResult<void> Channel::receive(Received& into) const noexcept {
   const bool whole = static_cast<std::size_t>(size) >= sizeof into.message;
   const bool failed = whole && into.message.type == MessageType::kFailed;
   const std::size_t expected = sizeof into.message + (failed ? sizeof into.failure : 0);
-  if (!whole || static_cast<std::size_t>(size) != expected) return sys_fail_with(EBADMSG, "recvmsg");
+  if (!whole || static_cast<std::size_t>(size) != expected)
+    return sys_fail_with(EBADMSG, "recvmsg");
   // What the other side wrote is text only up to the NUL that we put there.
   into.message.purpose[sizeof into.message.purpose - 1] = '\0';
   if (failed) {

@@ -46,8 +46,8 @@ TEST(Channel, HandsDescriptorsOverCloseOnExec) {
   Received received;
   ASSERT_TRUE(ends->second.receive(received));
   ASSERT_EQ(received.descriptor_count, 1U);
-  struct stat ours {};
-  struct stat theirs {};
+  struct stat ours{};
+  struct stat theirs{};
   ASSERT_EQ(::fstat(number, &ours), 0);
   ASSERT_EQ(::fstat(received.descriptors[0].get(), &theirs), 0);
   EXPECT_EQ(ours.st_rdev, theirs.st_rdev);

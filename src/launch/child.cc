@@ -74,7 +74,7 @@ SysResult<void> detach_from_caller(const ChildInput& input) noexcept {
   // execve resets handlers but keeps ignored signals ignored and the mask as it is.
   for (int signal = 1; signal < NSIG; ++signal) {
     if ((input.ignored_signals >> (signal - 1) & 1U) == 0) continue;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = SIG_DFL;
     if (::sigaction(signal, &action, nullptr) != 0) return sys_fail("sigaction");
   }

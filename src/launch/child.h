@@ -27,12 +27,12 @@ class ChildHooks {
 // What the child needs beside the layers' plans. All of it is made before clone.
 struct ChildInput {
   Program* program = nullptr;
-  ContainerUid uid;                 // for HOME
+  ContainerUid uid;  // for HOME
   bool wait_for_runtime_hooks = false;
-  ChildHooks* hooks = nullptr;      // may be null
-  int start_listener = -1;          // a listening SOCK_SEQPACKET socket; -1: do not wait
-  int proc = -1;                    // O_PATH of the host's procfs
-  std::uint64_t joined = 0;         // CLONE_NEW* bits entered before child_main,
+  ChildHooks* hooks = nullptr;  // may be null
+  int start_listener = -1;      // a listening SOCK_SEQPACKET socket; -1: do not wait
+  int proc = -1;                // O_PATH of the host's procfs
+  std::uint64_t joined = 0;     // CLONE_NEW* bits entered before child_main,
   std::array<std::uint64_t, oci::kNamespaceTypeCount> entered{};  // and their numbers
   bool cloned_into_cgroup = false;
   std::span<const int> cgroup_files;  // already open (exec); else they come from the parent

@@ -15,9 +15,9 @@ namespace {
 
 SysResult<PidFd> raw_clone(std::uint64_t flags, int cgroup, bool as_sibling) noexcept {
   int pidfd = -1;
-  struct clone_args arguments {};
-  arguments.flags = flags | CLONE_PIDFD | (as_sibling ? CLONE_PARENT : 0) |
-                    (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
+  struct clone_args arguments{};
+  arguments.flags =
+      flags | CLONE_PIDFD | (as_sibling ? CLONE_PARENT : 0) | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   // A sibling's exit signal is that of the caller itself.
   arguments.exit_signal = as_sibling ? 0 : SIGCHLD;
@@ -73,8 +73,7 @@ Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& 
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, &before);
   const bool join = !options.joins.empty();
-  auto process = join ? raw_clone(0, -1, false)
-                      : raw_clone(options.flags, options.cgroup, false);
+  auto process = join ? raw_clone(0, -1, false) : raw_clone(options.flags, options.cgroup, false);
   if (process && !*process) {
     ends.first.close();
     child_end = std::move(ends.second);
@@ -82,7 +81,8 @@ Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& 
     return std::optional<Cloned>();
   }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (!process) return std::unexpected(Error(process.error()).within("making the container's process"));
+  if (!process)
+    return std::unexpected(Error(process.error()).within("making the container's process"));
   ends.second.close();
   if (!join) return Cloned{std::move(*process), std::move(ends.first)};
   auto child = receive_cloned(ends.first);

@@ -22,7 +22,7 @@ const oci::Namespace* find(const oci::Spec& spec, NamespaceType type) {
 Result<void> add(Joins& joins, const oci::Namespace& entry) {
   // O_NONBLOCK: the path may be a FIFO by mistake.
   TRY_ASSIGN(Fd file, open_at(AT_FDCWD, entry.path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0)
     return std::unexpected(Error(SysError{"fstat", errno, entry.path.c_str()}));
   const auto flag = isolation::namespace_flag(entry.type);

@@ -99,18 +99,17 @@ Result<Reached> serve(const Channel& channel, std::string_view program, Descript
 // What the child has said already, if that is a failure.
 std::optional<Error> pending_failure(const Channel& channel, std::string_view program) {
   for (;;) {
-    struct pollfd item {channel.get(), POLLIN, 0};
+    struct pollfd item{channel.get(), POLLIN, 0};
     if (::poll(&item, 1, 0) != 1) return std::nullopt;
     Received received;
     if (!channel.receive(received) || received.end_of_file) return std::nullopt;
-    if (received.message.type == MessageType::kFailed)
-      return to_error(received.failure, program);
+    if (received.message.type == MessageType::kFailed) return to_error(received.failure, program);
   }
 }
 
 template <class AnyPlan>
-Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input,
-                         const LaunchOptions& options, ParentTasks& tasks) {
+Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const LaunchOptions& options,
+                         ParentTasks& tasks) {
   Channel child_end;
   TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, child_end));
   if (!cloned) child_main(plan, input, std::move(child_end));

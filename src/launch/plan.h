@@ -19,7 +19,8 @@ class Plan {
   static constexpr std::size_t kCount = std::tuple_size_v<Layers>;
 
   // Asks every layer for its plan; the first refusal is the answer, with the layer's name before it.
-  static Result<Plan> describe(const isolation::Request& request, const isolation::HostFacts& host) {
+  static Result<Plan> describe(const isolation::Request& request,
+                               const isolation::HostFacts& host) {
     Plan plan;
     std::optional<Error> refusal;
     plan.visit_slots([&]<class L>(Slot<L>& slot, std::size_t) {

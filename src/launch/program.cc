@@ -37,7 +37,7 @@ bool assigns(const std::vector<std::string>& environment, std::string_view name)
 template <class Visitor>
 void for_each_passwd_line(Visitor visit) noexcept {
   const auto file = open_at(AT_FDCWD, "/etc/passwd", O_RDONLY | O_NOCTTY | O_NONBLOCK);
-  struct stat status {};
+  struct stat status{};
   if (!file || ::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
   char buffer[4096];
   std::size_t held = 0;
@@ -72,7 +72,8 @@ void for_each_passwd_line(Visitor visit) noexcept {
 std::string_view interpreter_of(std::string_view head) {
   if (head.starts_with("#!")) {
     const std::string_view line = head.substr(2, head.substr(2).find('\n'));
-    const std::string_view trimmed = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+    const std::string_view trimmed =
+        line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
     return trimmed.substr(0, trimmed.find_first_of(" \t"));
   }
   Elf64_Ehdr header;
@@ -129,7 +130,7 @@ SysResult<const char*> Program::locate() const noexcept {
   int error = ENOENT;
   const char* refused = nullptr;
   for (const std::string& candidate : candidates_) {
-    struct stat status {};
+    struct stat status{};
     if (::stat(candidate.c_str(), &status) != 0) {
       if (errno != ENOENT && errno != ENOTDIR) error = errno;
       continue;
@@ -187,7 +188,8 @@ Error explain_exec_failure(std::string_view program, int error, std::string_view
                  "check the name, and that the image contains it");
   if (error == ENOEXEC) {
     if (head.empty())
-      return Error(ErrorKind::kCommandNotExecutable, prefix + "exec format error: the file is empty");
+      return Error(ErrorKind::kCommandNotExecutable,
+                   prefix + "exec format error: the file is empty");
     if (head.starts_with("\177ELF"))
       return Error(ErrorKind::kCommandNotExecutable,
                    prefix + "exec format error: it was built for another architecture",

@@ -35,7 +35,7 @@ class Program {
   std::vector<char*> argv_;
   std::vector<char*> envp_;
   std::vector<std::string> environment_;
-  std::string home_;           // "HOME=" and room for a path; empty when HOME is given
+  std::string home_;  // "HOME=" and room for a path; empty when HOME is given
   std::string name_;
 };
 

@@ -105,9 +105,9 @@ TEST(ExplainExecFailure, TakesAHostileHeadCalmly) {
 }
 
 TEST(ExplainExecFailure, SaysWhatDockerParses) {
-  EXPECT_NE(explain_exec_failure("nope", ENOENT, "").message().find(
-                "executable file not found in $PATH"),
-            std::string::npos);
+  EXPECT_NE(
+      explain_exec_failure("nope", ENOENT, "").message().find("executable file not found in $PATH"),
+      std::string::npos);
   EXPECT_NE(explain_exec_failure("/x", EACCES, "").message().find("permission denied"),
             std::string::npos);
 }

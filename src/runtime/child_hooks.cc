@@ -16,10 +16,10 @@ oci::State state_of(const Record& record, oci::Status status, HostPid pid) {
 Result<ContainerHooks> ContainerHooks::prepare(const oci::Spec& spec) {
   ContainerHooks hooks;
   if (!spec.hooks) return hooks;
-  TRY_ASSIGN(hooks.create_, PreparedHooks::prepare(HookStage::kCreateContainer,
-                                                   spec.hooks->create_container));
-  TRY_ASSIGN(hooks.start_, PreparedHooks::prepare(HookStage::kStartContainer,
-                                                  spec.hooks->start_container));
+  TRY_ASSIGN(hooks.create_,
+             PreparedHooks::prepare(HookStage::kCreateContainer, spec.hooks->create_container));
+  TRY_ASSIGN(hooks.start_,
+             PreparedHooks::prepare(HookStage::kStartContainer, spec.hooks->start_container));
   hooks.descriptors_ = {hooks.create_.state_descriptor(), hooks.start_.state_descriptor()};
   return hooks;
 }

@@ -42,11 +42,9 @@ Result<Fd> connect_to_receiver(const std::string& path) {
 
 Result<void> send_descriptor(int socket, int descriptor, std::string_view name) {
   std::string text(name);
-  struct iovec part {
-    text.data(), text.size()
-  };
+  struct iovec part{text.data(), text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  struct msghdr message {};
+  struct msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.data();

@@ -41,10 +41,8 @@ TEST(ConsoleSocket, HandsOverTheDescriptorAndItsName) {
 
     char name[64] = {};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct iovec part {
-      name, sizeof name
-    };
-    struct msghdr message {};
+    struct iovec part{name, sizeof name};
+    struct msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = control;

@@ -93,7 +93,7 @@ Result<std::vector<oci::State>> list_containers(const std::string& state_root) {
     if (auto known = directory->read_record()) record = *std::move(known);
     auto observation = directory->observe(record);
     states.push_back(to_state(record, observation ? *observation : Observation{}));
-    struct stat status {};
+    struct stat status{};
     if (::fstat(directory->get(), &status) == 0) states.back().owner = user_name(status.st_uid);
   }
   return states;

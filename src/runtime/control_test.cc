@@ -114,7 +114,9 @@ TEST(Delete, OfAnUnknownContainerFailsUnlessForced) {
 
 TEST(Delete, RemovesWhatAnInterruptedCreateLeft) {
   const TemporaryDirectory place;
-  { ASSERT_TRUE(ContainerDirectory::take(place.path(), "web")); }
+  {
+    ASSERT_TRUE(ContainerDirectory::take(place.path(), "web"));
+  }
   ASSERT_TRUE(delete_container(place.path(), "web", DeleteMode::kForce));
   IdleProcess process;
   {

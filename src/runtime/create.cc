@@ -131,8 +131,7 @@ class Creation final : public launch::ParentTasks {
     if (!wanted_.spec.hooks) return {};
     undo_.end_with_hooks(wanted_.spec.hooks->poststop,
                          oci::encode(state_of(record_, oci::Status::kStopped, HostPid{0})));
-    const std::string state =
-        oci::encode(state_of(record_, oci::Status::kCreating, child.pid()));
+    const std::string state = oci::encode(state_of(record_, oci::Status::kCreating, child.pid()));
     TRY(run_hooks(HookStage::kPrestart, wanted_.spec.hooks->prestart, state));
     return run_hooks(HookStage::kCreateRuntime, wanted_.spec.hooks->create_runtime, state);
   }
@@ -165,9 +164,8 @@ class Creation final : public launch::ParentTasks {
 };
 
 isolation::Request request_of(const NewContainer& wanted) {
-  isolation::Request request{.spec = wanted.spec,
-                             .container_id = wanted.options.id,
-                             .bundle = wanted.bundle};
+  isolation::Request request{
+      .spec = wanted.spec, .container_id = wanted.options.id, .bundle = wanted.bundle};
   request.root_switch = wanted.options.root_switch;
   request.cgroup_driver = wanted.options.common.cgroup_driver;
   request.new_session_keyring = wanted.options.new_session_keyring;
@@ -202,9 +200,9 @@ launch::CloneOptions clone_options_of(const ContainerPlan& plan) {
 }
 
 bool has_hooks_before_start(const oci::Spec& spec) {
-  return spec.hooks && (!spec.hooks->prestart.empty() || !spec.hooks->create_runtime.empty() ||
-                        !spec.hooks->create_container.empty() ||
-                        !spec.hooks->start_container.empty());
+  return spec.hooks &&
+         (!spec.hooks->prestart.empty() || !spec.hooks->create_runtime.empty() ||
+          !spec.hooks->create_container.empty() || !spec.hooks->start_container.empty());
 }
 
 // Everything after the plan stands: from the first thing on disk to the process that is ready.
@@ -248,8 +246,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.entered = joins.numbers;
   launch_options.clone.cgroup = undo.cgroups().unified_directory();
   launch_options.expected.id_maps = plan.get<isolation::UserNamespace>().waits_for_parent();
-  launch_options.expected.mounts =
-      wanted.root_maker != nullptr || !planned.parent_mounts.empty();
+  launch_options.expected.mounts = wanted.root_maker != nullptr || !planned.parent_mounts.empty();
   launch_options.expected.cgroups = has_groups;
   launch_options.program = wanted.spec.process->args[0];
   TRY_ASSIGN(const Fd proc, open_procfs());
@@ -261,8 +258,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.proc = proc.get();
   input.ignored_signals = host.ignored_signals;
   input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
-  input.dumpable_until_mapped =
-      is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
+  input.dumpable_until_mapped = is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
 
   Creation creation(wanted, planned, record, hooks, undo);
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
@@ -284,8 +280,10 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   isolation::CgroupSet cgroups;
   undo.release(directory, cgroups);
   cgroups.close_membership();
-  return Container{std::move(*directory), record, std::move(init), std::move(cgroups),
-                   std::move(terminal), warnings_of(plan), std::move(notify)};
+  return Container{std::move(*directory), record,
+                   std::move(init),       std::move(cgroups),
+                   std::move(terminal),   warnings_of(plan),
+                   std::move(notify)};
 }
 
 }  // namespace
@@ -297,8 +295,7 @@ Result<Bundle> load_bundle(const CreateOptions& options) {
   if (::realpath(given.c_str(), resolved) == nullptr)
     return std::unexpected(Error(SysError{"open the bundle", errno, given.c_str()}));
   bundle.path = resolved;
-  const std::string config =
-      options.config.empty() ? bundle.path + "/config.json" : options.config;
+  const std::string config = options.config.empty() ? bundle.path + "/config.json" : options.config;
   TRY_ASSIGN(bundle.config_json, read_file_at(AT_FDCWD, config.c_str(), kMostConfigBytes));
   auto spec = oci::decode_spec(bundle.config_json);
   if (!spec) return std::unexpected(std::move(spec).error().within(config));
@@ -316,8 +313,7 @@ Result<std::vector<std::string>> create_container(CreateOptions options) {
     if (!bundle.spec.process->terminal && !options.console_socket.empty())
       return fail(ErrorKind::kUsage, "--console-socket is of use only with a terminal",
                   "set process.terminal to true in the configuration");
-    TRY_ASSIGN(options.preserve_fds,
-               pass_descriptors(*bundle.spec.process, options.preserve_fds));
+    TRY_ASSIGN(options.preserve_fds, pass_descriptors(*bundle.spec.process, options.preserve_fds));
   }
   TRY_ASSIGN(Container container, make_container({.options = options,
                                                   .spec = bundle.spec,
@@ -346,8 +342,7 @@ Result<Container> make_container(NewContainer wanted) {
   TRY_ASSIGN(isolation::ParentMountsPlan parent_mounts,
              isolation::describe_parent_mounts(request, host));
   for (const std::string& layer : wanted.options.common.removed_layers)
-    if (!plan.remove(layer))
-      return fail(ErrorKind::kUsage, "no layer is named " + layer);
+    if (!plan.remove(layer)) return fail(ErrorKind::kUsage, "no layer is named " + layer);
   return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, undo);
 }
 

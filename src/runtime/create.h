@@ -32,7 +32,7 @@ struct NewContainer {
   const CreateOptions& options;
   oci::Spec& spec;  // changed where the caller's environment asks for it (NOTIFY_SOCKET)
   std::string_view config_json;  // kept beside the record for exec and delete
-  std::string bundle;       // absolute
+  std::string bundle;            // absolute
   StartMode start_mode = StartMode::kWaitForStart;
   isolation::Defaults defaults;
   RootMaker* root_maker = nullptr;

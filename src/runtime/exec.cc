@@ -51,8 +51,7 @@ class Joining final : public launch::ParentTasks {
       return isolation::hand_over_listener(plan_.get<isolation::Seccomp>(),
                                            state_of(record_, oci::Status::kRunning, pid_),
                                            std::move(fd));
-    if (console_receiver_)
-      return send_descriptor(console_receiver_.get(), fd.get(), "/dev/ptmx");
+    if (console_receiver_) return send_descriptor(console_receiver_.get(), fd.get(), "/dev/ptmx");
     terminal_ = std::move(fd);
     return {};
   }
@@ -129,7 +128,8 @@ Result<oci::Process> wanted_process(const oci::Spec& spec, const ExecOptions& op
     TRY(oci::validate_process(process));
     return process;
   }
-  TRY_ASSIGN(const std::string text, read_file_at(AT_FDCWD, options.process_file.c_str(), 16 << 20));
+  TRY_ASSIGN(const std::string text,
+             read_file_at(AT_FDCWD, options.process_file.c_str(), 16 << 20));
   auto process = oci::decode_process(text);
   if (!process) return std::unexpected(std::move(process).error().within(options.process_file));
   TRY_WITHIN(options.process_file, oci::validate_process(*process));
@@ -274,11 +274,9 @@ Result<ExecResult> exec_in_container(const ExecOptions& options) {
                 "set process.terminal or give --tty");
   if (spec.process->terminal && !spec.process->console_size && options.console_socket.empty())
     spec.process->console_size = own_terminal_size();
-  TRY_ASSIGN(const std::uint32_t preserved,
-             pass_descriptors(*spec.process, options.preserve_fds));
+  TRY_ASSIGN(const std::uint32_t preserved, pass_descriptors(*spec.process, options.preserve_fds));
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());
-  TRY_ASSIGN(Attached attached,
-             launch_process(options, spec, directory, record, init, preserved));
+  TRY_ASSIGN(Attached attached, launch_process(options, spec, directory, record, init, preserved));
   ExecResult result;
   result.warnings = std::move(attached.warnings);
   if (options.detach) return result;

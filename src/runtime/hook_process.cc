@@ -40,7 +40,7 @@ int hook_main(void* argument) noexcept {
   if (::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */) != 0 &&
       errno != EINVAL && errno != ENOSYS)
     return refuse();
-  struct sigaction fresh {};
+  struct sigaction fresh{};
   fresh.sa_handler = SIG_DFL;
   (void)::sigaction(SIGPIPE, &fresh, nullptr);
   sigset_t none;
@@ -51,7 +51,7 @@ int hook_main(void* argument) noexcept {
 }
 
 std::int64_t now_milliseconds() noexcept {
-  struct timespec now {};
+  struct timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }

@@ -64,7 +64,7 @@ bool OomWatch::happened() {
   if (::read(notification_.get(), &count, sizeof count) != static_cast<ssize_t>(sizeof count))
     return false;
   // The kernel also rings when the group is removed.
-  struct stat status {};
+  struct stat status{};
   return ::fstat(control_.get(), &status) == 0 && status.st_nlink > 0;
 }
 

@@ -24,9 +24,7 @@ Result<void> kill_init(const Record& record, const Observation& observation,
     return std::unexpected(Error(sent.error()).within("killing container " + quoted(record.id)));
   // A frozen v1 group does not die of it.
   if (observation.status == Status::kPaused) TRY(groups.thaw());
-  struct pollfd item {
-    init->get(), POLLIN, 0
-  };
+  struct pollfd item{init->get(), POLLIN, 0};
   for (;;) {
     const int ready = ::poll(&item, 1, kDeathPatienceMilliseconds);
     if (ready > 0) return {};

@@ -34,8 +34,8 @@ Result<std::vector<std::string>> discard(Container container, const oci::Spec& s
   if (!container.record.own_pid_namespace) (void)container.cgroups.signal_all(SIGKILL);
   TRY(container.cgroups.remove());
   if (container.record.has_poststop_hooks) {
-    const std::string state = oci::encode(
-        state_of(container.record, oci::Status::kStopped, HostPid(0)));
+    const std::string state =
+        oci::encode(state_of(container.record, oci::Status::kStopped, HostPid(0)));
     for (const Error& error : run_all_hooks(HookStage::kPoststop, spec.hooks->poststop, state))
       warnings.push_back(error.message());
   }
@@ -51,12 +51,11 @@ Result<RunResult> run_container(RunOptions options) {
                pass_descriptors(*bundle.spec.process, options.create.preserve_fds));
   }
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());
-  TRY_ASSIGN(Container container,
-             make_container({.options = options.create,
-                             .spec = bundle.spec,
-                             .config_json = bundle.config_json,
-                             .bundle = bundle.path,
-                             .start_mode = StartMode::kStartAtOnce}));
+  TRY_ASSIGN(Container container, make_container({.options = options.create,
+                                                  .spec = bundle.spec,
+                                                  .config_json = bundle.config_json,
+                                                  .bundle = bundle.path,
+                                                  .start_mode = StartMode::kStartAtOnce}));
   RunResult result;
   result.warnings = container.warnings;
   auto hooks = run_poststart_hooks(bundle.spec, container.record, container.init.pid());

@@ -63,7 +63,8 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
   TRY_ASSIGN(const NotifyRelay relay, NotifyRelay::listen(directory));
 
   auto socket = directory.connect_start_socket();
-  if (!socket) return std::unexpected(Error(socket.error()).within("reaching the container's process"));
+  if (!socket)
+    return std::unexpected(Error(socket.error()).within("reaching the container's process"));
   const launch::Channel container{std::move(*socket)};
   StartSink sink(spec, record, init.pid());
   auto released = launch::release(container, spec.process->args[0], sink);
@@ -81,8 +82,9 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
   // Somebody else's child: when its program was short, it has been reaped, and there is nothing left
   // to look at. That the filter was installed is known from the child's not having said otherwise.
   const bool gone = !guarded && init.has_exited();
-  auto hooks = guarded || gone ? run_poststart_hooks(spec, record, init.pid())
-                       : Result<void>(std::unexpected(Error(guarded.error()).within("seccomp")));
+  auto hooks = guarded || gone
+                   ? run_poststart_hooks(spec, record, init.pid())
+                   : Result<void>(std::unexpected(Error(guarded.error()).within("seccomp")));
   if (!hooks) {
     (void)init.send_signal(SIGKILL);
     return hooks;

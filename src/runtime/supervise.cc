@@ -23,7 +23,7 @@ sigset_t relayed_signals() {
 
 // Reads and handles every waiting signal.
 void relay(int signals, const PidFd& process, const TerminalPump* terminal) {
-  struct signalfd_siginfo info {};
+  struct signalfd_siginfo info{};
   while (::read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     const int number = static_cast<int>(info.ssi_signo);
     if (number == SIGWINCH) {
@@ -37,7 +37,7 @@ void relay(int signals, const PidFd& process, const TerminalPump* terminal) {
 
 Result<Fd> start_timer(int milliseconds) {
   Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
-  struct itimerspec when {};
+  struct itimerspec when{};
   when.it_value = {milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
   if (!timer || ::timerfd_settime(timer.get(), 0, &when, nullptr) != 0)
     return std::unexpected(Error(SysError{"timerfd", errno}));

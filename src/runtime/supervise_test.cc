@@ -46,9 +46,7 @@ void turn(TerminalPump& pump, int times = 4) {
 
 std::string available(int fd) {
   std::string text(65536, '\0');
-  struct pollfd item {
-    fd, POLLIN, 0
-  };
+  struct pollfd item{fd, POLLIN, 0};
   if (::poll(&item, 1, 1000) != 1) return {};
   const ssize_t size = ::read(fd, text.data(), text.size());
   text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
@@ -92,7 +90,9 @@ TEST(Supervise, PutsTheSignalMaskBack) {
   sigset_t before;
   sigset_t after;
   ::sigprocmask(SIG_SETMASK, nullptr, &before);
-  { EXPECT_TRUE(SignalRelay::start()); }
+  {
+    EXPECT_TRUE(SignalRelay::start());
+  }
   ::sigprocmask(SIG_SETMASK, nullptr, &after);
   EXPECT_EQ(::sigismember(&before, SIGTERM), ::sigismember(&after, SIGTERM));
 }
@@ -148,12 +148,12 @@ TEST(TerminalPump, CopiesTheSizeOfOurTerminal) {
   Terminal ours;
   Terminal theirs;
   Pipe output;
-  struct winsize size {};
+  struct winsize size{};
   size.ws_row = 33;
   size.ws_col = 111;
   ASSERT_EQ(::ioctl(ours.master.get(), TIOCSWINSZ, &size), 0);
   const TerminalPump pump(std::move(theirs.master), ours.slave.get(), output.writing.get());
-  struct winsize seen {};
+  struct winsize seen{};
   ASSERT_EQ(::ioctl(theirs.slave.get(), TIOCGWINSZ, &seen), 0);
   EXPECT_EQ(seen.ws_row, 33);
   EXPECT_EQ(seen.ws_col, 111);

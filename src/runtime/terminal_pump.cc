@@ -7,7 +7,7 @@ namespace bulkhead::runtime {
 
 std::optional<oci::ConsoleSize> own_terminal_size() noexcept {
   for (const int terminal : {STDIN_FILENO, STDOUT_FILENO}) {
-    struct winsize size {};
+    struct winsize size{};
     if (::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_row != 0)
       return oci::ConsoleSize{size.ws_row, size.ws_col};
   }
@@ -25,7 +25,7 @@ TerminalPump::TerminalPump(Fd master, int input, int output)
 void TerminalPump::copy_size() const noexcept {
   // The input may be closed to the container, or a pipe: what the output goes to has a size, too.
   for (const int terminal : {input_, output_}) {
-    struct winsize size {};
+    struct winsize size{};
     if (::ioctl(terminal, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) continue;
     (void)::ioctl(master_.get(), TIOCSWINSZ, &size);
     return;

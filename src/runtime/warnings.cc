@@ -28,8 +28,8 @@ std::vector<std::string> warnings_of(const launch::ContainerPlan& plan) {
   std::vector<std::string> warnings;
   add_common(plan, warnings);
   for (const isolation::Fact& limit : plan.get<isolation::CgroupLimits>().left_out)
-    warnings.push_back("the default limit " + limit.name + "=" + limit.value + " is left out: " +
-                       limit.why);
+    warnings.push_back("the default limit " + limit.name + "=" + limit.value +
+                       " is left out: " + limit.why);
   return warnings;
 }
 

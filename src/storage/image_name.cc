@@ -14,7 +14,7 @@ namespace bulkhead::storage {
 namespace {
 
 bool exists(const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(path.c_str(), &status) == 0;
 }
 
@@ -28,11 +28,10 @@ Result<std::string> absolute(std::string_view path) {
 
 // A tag is what the distribution specification calls one, and what layouts use beyond it ("a/b:1").
 bool is_reference(std::string_view text) {
-  return !text.empty() && text.size() <= 256 &&
-         std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  std::string_view("._-/:@+").find(c) != std::string_view::npos;
-         });
+  return !text.empty() && text.size() <= 256 && std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("._-/:@+").find(c) != std::string_view::npos;
+  });
 }
 
 // "PATH[:TAG]". A path may contain colons itself: the longest prefix that exists is the path.
@@ -53,10 +52,11 @@ Result<ImageSource> split_reference(std::string_view name, std::string_view path
     }
   }
   if (source.path.empty())
-    return fail(ErrorKind::kNotFound, "image " + quoted(name) + ": there is no such file or directory");
+    return fail(ErrorKind::kNotFound,
+                "image " + quoted(name) + ": there is no such file or directory");
   if (!source.reference.empty() && !is_reference(source.reference))
-    return fail(ErrorKind::kInvalid, "image " + quoted(name) + ": " + quoted(source.reference) +
-                                         " is not a tag");
+    return fail(ErrorKind::kInvalid,
+                "image " + quoted(name) + ": " + quoted(source.reference) + " is not a tag");
   return source;
 }
 

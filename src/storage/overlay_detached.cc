@@ -38,8 +38,7 @@ SysResult<Fd> mount_detached_layers(const Snapshot& snapshot, int user_namespace
   TRY_ASSIGN(const Fd overlay, open_file_system("overlay"));
   for (const OverlayOption& option : kOverlayOptions)
     TRY(set_parameter(overlay.get(), option.key, option.value));
-  if (snapshot.upper == Upper::kDiscarded)
-    TRY(set_parameter(overlay.get(), "volatile", nullptr));
+  if (snapshot.upper == Upper::kDiscarded) TRY(set_parameter(overlay.get(), "volatile", nullptr));
   // Kept until the overlay is made: closing the last descriptor of a detached tree dissolves it, and
   // the overlay, which holds the path alone until then, could no longer clone its mount.
   std::vector<Fd> trees;

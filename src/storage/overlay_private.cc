@@ -22,7 +22,7 @@ void send_answer(int socket, const Answer& answer, int fd) noexcept {
   Answer copy = answer;
   struct iovec part = {&copy, sizeof copy};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message {};
+  struct msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   if (fd >= 0) {
@@ -41,7 +41,7 @@ SysResult<Fd> receive_answer(int socket) noexcept {
   Answer answer;
   struct iovec part = {&answer, sizeof answer};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message {};
+  struct msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;

@@ -23,13 +23,15 @@ Error explain_failure(const Snapshot& snapshot, int user_namespace, const SysErr
   if ((error.error == EINVAL || error.error == EOPNOTSUPP) && !can_idmap(snapshot, user_namespace))
     return std::move(plain)
         .with_kind(ErrorKind::kUnsupported)
-        .with_hint("the store's file system cannot map ids: put the store (--root) on ext4, xfs, btrfs "
-                   "or tmpfs (tmpfs: Linux 6.3)");
+        .with_hint(
+            "the store's file system cannot map ids: put the store (--root) on ext4, xfs, btrfs "
+            "or tmpfs (tmpfs: Linux 6.3)");
   if (error.error == EINVAL)
     return std::move(plain)
         .with_kind(ErrorKind::kUnsupported)
-        .with_hint("overlays over idmapped layers need Linux 5.19, and a store that does not itself "
-                   "lie on an overlay");
+        .with_hint(
+            "overlays over idmapped layers need Linux 5.19, and a store that does not itself "
+            "lie on an overlay");
   if (error.error == ENODEV)
     return std::move(plain)
         .with_kind(ErrorKind::kUnsupported)
@@ -53,10 +55,11 @@ Result<void> make_container_directory(int store, const std::string& container) {
 Result<void> make_upper(const Snapshot& snapshot, HostUid uid, HostGid gid) {
   const char* const path = snapshot.container.c_str();
   TRY_ASSIGN(const Fd directory, open_at(snapshot.store, path, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  struct stat top {};
+  struct stat top{};
   if (::fstatat(snapshot.store, snapshot.layers[0].c_str(), &top, AT_SYMLINK_NOFOLLOW) != 0)
     return std::unexpected(Error(SysError{"stat", errno, snapshot.layers[0].c_str()}));
-  if (::mkdirat(directory.get(), "upper", 0700) != 0 || ::mkdirat(directory.get(), "work", 0700) != 0)
+  if (::mkdirat(directory.get(), "upper", 0700) != 0 ||
+      ::mkdirat(directory.get(), "work", 0700) != 0)
     return std::unexpected(Error(SysError{"mkdir", errno, path}));
   if (::fchownat(directory.get(), "upper", uid.value() + top.st_uid, gid.value() + top.st_gid,
                  AT_SYMLINK_NOFOLLOW) != 0)

@@ -56,7 +56,8 @@ class Snapshots : public ::testing::TestWithParam<OverlayMethod> {
     char name[] = "/tmp/bulkhead-snapshot-XXXXXX";
     path_ = ::mkdtemp(name);
     store_ = Fd(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    for (const char* directory : {"layers", "layers/low", "layers/low/etc", "layers/high", "layers/high/etc"})
+    for (const char* directory :
+         {"layers", "layers/low", "layers/low/etc", "layers/high", "layers/high/etc"})
       ASSERT_EQ(::mkdirat(store_.get(), directory, 0755), 0);
     write("layers/low/etc/hosts", "low");
     write("layers/low/etc/passwd", "hidden");
@@ -89,7 +90,7 @@ TEST_P(Snapshots, ShowTheLayersWithTheContainersIds) {
   ASSERT_TRUE(mount) << mount.error().message();
   EXPECT_EQ(read_file_at(mount->get(), "etc/hosts"), "high");
   EXPECT_NE(::faccessat(mount->get(), "etc/passwd", F_OK, 0), 0) << "the whiteout hides it";
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::fstatat(mount->get(), "etc/hosts", &status, 0), 0);
   EXPECT_EQ(status.st_uid, kFirstId) << "root's file belongs to the container's root";
   ASSERT_EQ(::fstat(mount->get(), &status), 0);
@@ -156,7 +157,7 @@ TEST_P(Snapshots, GiveTheRootDirectoryTheImagesModeAndOwner) {
   ASSERT_TRUE(make_upper(snapshot_, HostUid(kFirstId), HostGid(kFirstId)));
   const auto mount = mount_snapshot(snapshot_, space_.get(), GetParam());
   ASSERT_TRUE(mount) << mount.error().message();
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(::fstat(mount->get(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0751U);
   EXPECT_EQ(status.st_uid, kFirstId + 5);
@@ -164,9 +165,11 @@ TEST_P(Snapshots, GiveTheRootDirectoryTheImagesModeAndOwner) {
 }
 
 INSTANTIATE_TEST_SUITE_P(BothWays, Snapshots,
-                         ::testing::Values(OverlayMethod::kAutomatic, OverlayMethod::kPrivateNamespace),
+                         ::testing::Values(OverlayMethod::kAutomatic,
+                                           OverlayMethod::kPrivateNamespace),
                          [](const auto& method) {
-                           return method.param == OverlayMethod::kAutomatic ? "Automatic" : "PrivateNamespace";
+                           return method.param == OverlayMethod::kAutomatic ? "Automatic"
+                                                                            : "PrivateNamespace";
                          });
 
 }  // namespace

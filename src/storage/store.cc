@@ -89,20 +89,21 @@ Result<Store> Store::open(const std::string& root) {
     directory = open_at(AT_FDCWD, root.c_str(), kFlags);
   }
   if (!directory) return std::unexpected(Error(directory.error()).within("opening the store"));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(directory->get(), &status) != 0)
     return std::unexpected(Error(SysError{"fstat", errno, root.c_str()}));
   if (status.st_uid != ::geteuid() || (status.st_mode & 022) != 0)
-    return fail(ErrorKind::kPermission,
-                "the store " + quoted(root) + " belongs to somebody else, or others may write to it",
-                "whoever can change a layer owns every container: chown it to this user and chmod 0700 "
-                "it, or name another directory by --root");
+    return fail(
+        ErrorKind::kPermission,
+        "the store " + quoted(root) + " belongs to somebody else, or others may write to it",
+        "whoever can change a layer owns every container: chown it to this user and chmod 0700 "
+        "it, or name another directory by --root");
   return Store(*std::move(directory), root);
 }
 
 Result<std::optional<ImageRecord>> Store::find(const ImageSource& source) const {
   // A layout directory changes its images by replacing or rewriting index.json.
-  struct stat status {};
+  struct stat status{};
   if (::stat(source.path.c_str(), &status) != 0)
     return std::unexpected(
         Error(SysError{"stat", errno, source.path.c_str()}).within("image " + quoted(source.name)));

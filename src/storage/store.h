@@ -33,7 +33,8 @@ class Store {
   Result<ImageRecord> get_image(const ImageSource& source, const std::string& unpacker = {}) const;
 
  private:
-  Store(Fd directory, std::string path) : directory_(std::move(directory)), path_(std::move(path)) {}
+  Store(Fd directory, std::string path)
+      : directory_(std::move(directory)), path_(std::move(path)) {}
   Fd directory_;
   std::string path_;
 };

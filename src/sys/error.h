@@ -17,14 +17,16 @@ struct SysError {
   const char* subject = nullptr;
 
   // "open \"/proc\": Permission denied", with the ErrorKind that the errno implies.
-  operator Error() const;  // NOLINT(google-explicit-constructor): TRY crosses from SysResult to Result
+  operator Error()
+      const;  // NOLINT(google-explicit-constructor): TRY crosses from SysResult to Result
 };
 
 template <class T = void>
 using SysResult = std::expected<T, SysError>;
 
 // The errno of the call that just failed. Reads errno, so call it first thing after the failure.
-inline std::unexpected<SysError> sys_fail(const char* call, const char* subject = nullptr) noexcept {
+inline std::unexpected<SysError> sys_fail(const char* call,
+                                          const char* subject = nullptr) noexcept {
   return std::unexpected(SysError{call, errno, subject});
 }
 inline std::unexpected<SysError> sys_fail_with(int error, const char* call,

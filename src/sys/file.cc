@@ -15,7 +15,7 @@ SysResult<Fd> open_at(int directory, const char* path, int flags, mode_t mode) n
 
 SysResult<Fd> open_at2(int directory, const char* path, int flags, std::uint64_t resolve,
                        mode_t mode) noexcept {
-  struct open_how how {};
+  struct open_how how{};
   how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
   how.mode = mode;
   how.resolve = resolve;
@@ -78,7 +78,7 @@ SysResult<std::string_view> read_small_file_at(int directory, const char* path,
 
 Result<std::string> read_fd(int fd, std::size_t limit) {
   std::string text;
-  struct stat status {};
+  struct stat status{};
   // procfs reports a size of 0; a page is then a fair first guess.
   const bool sized = ::fstat(fd, &status) == 0 && status.st_size > 0;
   // A huge file, sparse perhaps, costs no more than the limit.

@@ -32,7 +32,7 @@ SysResult<void> PidFd::send_signal(int signal) const noexcept {
 }
 
 bool PidFd::has_exited() const noexcept {
-  struct pollfd item {fd_.get(), POLLIN, 0};
+  struct pollfd item{fd_.get(), POLLIN, 0};
   return ::poll(&item, 1, 0) == 1;
 }
 

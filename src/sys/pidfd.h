@@ -1,8 +1,8 @@
 // Processes held by descriptor: a pidfd names one process for ever, a pid only until it is reused.
 #pragma once
 
-#include <cstdint>
 #include <csignal>
+#include <cstdint>
 
 #include "base/id.h"
 #include "base/result.h"

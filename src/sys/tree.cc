@@ -31,7 +31,8 @@ struct Removal {
 
 SysResult<void> empty_directory(Removal& removal, int directory, int depth) noexcept;
 
-SysResult<void> remove_entry(Removal& removal, int directory, const char* name, int depth) noexcept {
+SysResult<void> remove_entry(Removal& removal, int directory, const char* name,
+                             int depth) noexcept {
   if (::unlinkat(directory, name, 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return sys_fail("unlinkat");
   if (::unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return {};

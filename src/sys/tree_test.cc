@@ -17,9 +17,7 @@ struct TemporaryDirectory {
     path = ::mkdtemp(name);
     fd = Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   }
-  ~TemporaryDirectory() {
-    (void)remove_tree_at(AT_FDCWD, path.c_str());
-  }
+  ~TemporaryDirectory() { (void)remove_tree_at(AT_FDCWD, path.c_str()); }
   std::string path;
   Fd fd;
 };

@@ -24,7 +24,7 @@
 namespace {
 
 double now() {
-  struct timespec time {};
+  struct timespec time{};
   ::clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
@@ -105,7 +105,8 @@ int overwrite(double seconds) {
       const std::string path = "/proc/" + std::to_string(pid) + "/exe";
       char link[256] = {};
       if (::readlink(path.c_str(), link, sizeof link - 1) <= 0) continue;
-      if (std::strstr(link, "busybox") != nullptr || std::strstr(link, "guest") != nullptr) continue;
+      if (std::strstr(link, "busybox") != nullptr || std::strstr(link, "guest") != nullptr)
+        continue;
       held = ::open(path.c_str(), O_PATH | O_CLOEXEC);
       if (held >= 0) std::printf("took hold of %s\n", link);
     }
@@ -133,7 +134,8 @@ int attempt(std::string_view what) {
   errno = 0;
   if (what == "user-namespace") return verdict(::unshare(CLONE_NEWUSER) == 0, "unshare(NEWUSER)");
   if (what == "af-alg") return verdict(::socket(AF_ALG, SOCK_SEQPACKET, 0) >= 0, "socket(AF_ALG)");
-  if (what == "af-vsock") return verdict(::socket(AF_VSOCK, SOCK_STREAM, 0) >= 0, "socket(AF_VSOCK)");
+  if (what == "af-vsock")
+    return verdict(::socket(AF_VSOCK, SOCK_STREAM, 0) >= 0, "socket(AF_VSOCK)");
   if (what == "packet") return verdict(::socket(AF_PACKET, SOCK_RAW, 0) >= 0, "socket(AF_PACKET)");
   if (what == "keyctl")
     return verdict(::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) >= 0,
@@ -142,14 +144,16 @@ int attempt(std::string_view what) {
     char parameters[120] = {};
     return verdict(::syscall(425, 1, parameters) >= 0, "io_uring_setup");
   }
-  if (what == "bpf") return verdict(::syscall(SYS_bpf, 0, nullptr, 0) >= 0 || errno == EINVAL, "bpf");
+  if (what == "bpf")
+    return verdict(::syscall(SYS_bpf, 0, nullptr, 0) >= 0 || errno == EINVAL, "bpf");
   if (what == "userfaultfd") return verdict(::syscall(SYS_userfaultfd, 1) >= 0, "userfaultfd");
   if (what == "perf") {
     char attributes[128] = {};
     return verdict(::syscall(SYS_perf_event_open, attributes, 0, -1, -1, 0) >= 0 || errno == EINVAL,
                    "perf_event_open");
   }
-  if (what == "mount") return verdict(::syscall(SYS_mount, "x", "/tmp", "tmpfs", 0, nullptr) == 0, "mount");
+  if (what == "mount")
+    return verdict(::syscall(SYS_mount, "x", "/tmp", "tmpfs", 0, nullptr) == 0, "mount");
   if (what == "socketcall") {
     // Any socket by the 32-bit call whose arguments no filter can see.
     long result = 0;
@@ -176,6 +180,8 @@ int main(int count, char** values) {
   if (command == "overwrite" && count == 3) return overwrite(std::atof(values[2]));
   if (command == "descriptors") return list_descriptors();
   if (command == "try" && count == 3) return attempt(values[2]);
-  std::fprintf(stderr, "usage: guest swap A B SECONDS | ambush SECONDS | overwrite SECONDS | descriptors | try WHAT\n");
+  std::fprintf(stderr,
+               "usage: guest swap A B SECONDS | ambush SECONDS | overwrite SECONDS | descriptors | "
+               "try WHAT\n");
   return 2;
 }

@@ -50,20 +50,30 @@ std::string bash_script() {
          "    --root|--runroot) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --network) COMPREPLY=($(compgen -W 'none host' -- \"$word\")); return ;;\n"
          "    -v|--volume) COMPREPLY=($(compgen -f -- \"$word\")); compopt -o nospace; return ;;\n"
-         "    " + with_file + ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-         "    " + with_value + ") return ;;\n"
+         "    " +
+         with_file +
+         ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+         "    " +
+         with_value +
+         ") return ;;\n"
          "  esac\n"
          "  case $command in\n"
-         "    '') COMPREPLY=($(compgen -W '" + joined(names) + " --root --runroot --help --version' -- \"$word\")) ;;\n"
+         "    '') COMPREPLY=($(compgen -W '" +
+         joined(names) +
+         " --root --runroot --help --version' -- \"$word\")) ;;\n"
          "    run)\n"
          "      if [[ $word == -* ]]; then\n"
-         "        COMPREPLY=($(compgen -W '" + joined(all) + " --help' -- \"$word\"))\n"
+         "        COMPREPLY=($(compgen -W '" +
+         joined(all) +
+         " --help' -- \"$word\"))\n"
          "      else\n"
-         "        COMPREPLY=($(compgen -W 'busybox oci: oci-archive:' -- \"$word\") $(compgen -f -- \"$word\"))\n"
+         "        COMPREPLY=($(compgen -W 'busybox oci: oci-archive:' -- \"$word\") $(compgen -f "
+         "-- \"$word\"))\n"
          "      fi ;;\n"
          "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n"
          "    ps) COMPREPLY=($(compgen -W '--all --format --help' -- \"$word\")) ;;\n"
-         "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null |\n"
+         "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "
+         "|\n"
          "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash' -- \"$word\")) ;;\n"
          "  esac\n"
@@ -85,6 +95,7 @@ Result<int> completion(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kCompletionCommand{"completion", "bash", "print a completion script for a shell", completion};
+const Command kCompletionCommand{"completion", "bash", "print a completion script for a shell",
+                                 completion};
 
 }  // namespace bulkhead::cli::engine

@@ -19,7 +19,8 @@ std::string status_text(const ListedContainer& container) {
 }
 
 std::string as_table(const std::vector<ListedContainer>& containers) {
-  std::string out = "ID            STATUS        STARTED               IMAGE                 NAME\n";
+  std::string out =
+      "ID            STATUS        STARTED               IMAGE                 NAME\n";
   const auto column = [&](std::string_view text, std::size_t width) {
     out.append(text);
     out.append(text.size() < width ? width - text.size() : 1, ' ');
@@ -45,7 +46,8 @@ std::string as_json(const std::vector<ListedContainer>& containers) {
     writer.member("image", container.image);
     writer.member("status", name_of(container.status));
     writer.member("started", container.started);
-    if (container.status == ContainerStatus::kExited) writer.member("exitCode", container.exit_code);
+    if (container.status == ContainerStatus::kExited)
+      writer.member("exitCode", container.exit_code);
     writer.end_object();
   }
   writer.end_array();
@@ -63,7 +65,8 @@ Result<int> ps(const Invocation& invocation) {
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print("Usage: bulkhead ps [OPTIONS]\n\nLists containers.\n\nOptions:\n" + describe(options) +
-          "\nA dead container is one whose bulkhead run was killed: bulkhead rm --dead clears it away.\n");
+          "\nA dead container is one whose bulkhead run was killed: bulkhead rm --dead clears it "
+          "away.\n");
     return 0;
   }
   if (!words.positional.empty()) return fail(ErrorKind::kUsage, "ps takes no arguments");
@@ -87,9 +90,11 @@ Result<int> rm(const Invocation& invocation) {
   };
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
-    print("Usage: bulkhead rm [OPTIONS] CONTAINER...\n\nRemoves containers with everything that they wrote, by "
-          "name, id or the beginning of an id.\n\nOptions:\n" +
-          describe(options));
+    print(
+        "Usage: bulkhead rm [OPTIONS] CONTAINER...\n\nRemoves containers with everything that they "
+        "wrote, by "
+        "name, id or the beginning of an id.\n\nOptions:\n" +
+        describe(options));
     return 0;
   }
   if (words.positional.empty() && !dead) return fail(ErrorKind::kUsage, "no container is named");
@@ -98,8 +103,9 @@ Result<int> rm(const Invocation& invocation) {
     for (const std::string& id : removed) print(id + "\n");
   }
   for (const std::string& name : words.positional) {
-    TRY(bulkhead::engine::remove(invocation.store, name,
-                                 force ? bulkhead::engine::Force::kKill : bulkhead::engine::Force::kNo));
+    TRY(bulkhead::engine::remove(
+        invocation.store, name,
+        force ? bulkhead::engine::Force::kKill : bulkhead::engine::Force::kNo));
     print(name + "\n");
   }
   return 0;

@@ -8,7 +8,8 @@ namespace {
 constexpr std::string_view kHelp =
     "Usage: bulkhead explain [--format text|json] run [OPTIONS] IMAGE [COMMAND...]\n"
     "\n"
-    "Prints what `bulkhead run` with the same words would do, without doing it: each layer of isolation\n"
+    "Prints what `bulkhead run` with the same words would do, without doing it: each layer of "
+    "isolation\n"
     "in the order in which it is applied, what it stops and what not, with its settings and their\n"
     "reasons; and at the end what is not isolated.\n"
     "\n"
@@ -27,7 +28,8 @@ Result<int> explain(const Invocation& invocation) {
   if (format != "text" && format != "json")
     return fail(ErrorKind::kUsage, "--format " + format + ": text or json is expected");
   if (words.positional.empty() || words.positional.front() != "run")
-    return fail(ErrorKind::kUsage, "say what to explain: bulkhead explain run [OPTIONS] IMAGE [COMMAND...]");
+    return fail(ErrorKind::kUsage,
+                "say what to explain: bulkhead explain run [OPTIONS] IMAGE [COMMAND...]");
   const std::vector<std::string_view> rest(words.positional.begin() + 1, words.positional.end());
   bulkhead::engine::RunOptions run;
   run.store = invocation.store;

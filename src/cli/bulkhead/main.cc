@@ -48,10 +48,10 @@ Result<int> dispatch(std::span<const std::string_view> words) {
   Invocation invocation;
   bool version = false;
   const Option options[] = {
-      {"root", 0, &invocation.store.root, "DIR", "where images and containers are kept (/var/lib/bulkhead)",
-       ValueKind::kDirectory},
-      {"runroot", 0, &invocation.store.runroot, "DIR", "where running containers are remembered (/run/bulkhead)",
-       ValueKind::kDirectory},
+      {"root", 0, &invocation.store.root, "DIR",
+       "where images and containers are kept (/var/lib/bulkhead)", ValueKind::kDirectory},
+      {"runroot", 0, &invocation.store.runroot, "DIR",
+       "where running containers are remembered (/run/bulkhead)", ValueKind::kDirectory},
       {"version", 0, &version, "", "print the version"},
   };
   TRY_ASSIGN(const Words global, parse({options}, words, Positionals::kEndOptions));

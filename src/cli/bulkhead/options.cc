@@ -137,7 +137,8 @@ class Parser {
     const Option* nearest = nullptr;
     std::size_t least = 3;
     for (const Option& option : table_.options) {
-      const std::size_t away = distance(word.substr(std::min<std::size_t>(2, word.size())), option.name);
+      const std::size_t away =
+          distance(word.substr(std::min<std::size_t>(2, word.size())), option.name);
       if (away < least) {
         least = away;
         nearest = &option;

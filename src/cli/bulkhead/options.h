@@ -15,7 +15,8 @@
 namespace bulkhead::cli::engine {
 
 // A bool takes no value (or "=true", "=false"); a list is given once for each of its values.
-using Target = std::variant<bool*, std::string*, std::optional<std::string>*, std::vector<std::string>*>;
+using Target =
+    std::variant<bool*, std::string*, std::optional<std::string>*, std::vector<std::string>*>;
 
 // What a value is, for completion.
 enum class ValueKind { kNone, kText, kFile, kDirectory };

@@ -13,9 +13,10 @@ Result<bool> parsed(std::vector<std::string_view> words, bulkhead::engine::RunOp
 
 TEST(RunOptions, AreTakenAsDockersUsersTypeThem) {
   bulkhead::engine::RunOptions options;
-  const auto done = parsed({"--rm", "-it", "-m512m", "--cpus=1.5", "-e", "A=1", "-eB=2", "-u=1000", "--cap-drop=ALL",
-                            "--read-only=true", "-v", "/a:/b", "busybox", "ls", "-l", "--rm"},
-                           options);
+  const auto done =
+      parsed({"--rm", "-it", "-m512m", "--cpus=1.5", "-e", "A=1", "-eB=2", "-u=1000",
+              "--cap-drop=ALL", "--read-only=true", "-v", "/a:/b", "busybox", "ls", "-l", "--rm"},
+             options);
   ASSERT_TRUE(done) << done.error().message();
   EXPECT_TRUE(*done);
   EXPECT_TRUE(options.remove);
@@ -42,7 +43,8 @@ TEST(RunOptions, NameDockersOptionsThatAreMissing) {
     const auto done = parsed({word, "x", "busybox"}, options);
     ASSERT_FALSE(done) << word;
     EXPECT_EQ(done.error().kind(), ErrorKind::kUsage);
-    EXPECT_NE(done.error().message().find("not supported yet"), std::string::npos) << done.error().message();
+    EXPECT_NE(done.error().message().find("not supported yet"), std::string::npos)
+        << done.error().message();
   }
 }
 
@@ -54,8 +56,12 @@ TEST(RunOptions, GuessWhatWasMeant) {
 }
 
 TEST(RunOptions, WantAnImageAndTheirValues) {
-  for (const auto& words : std::vector<std::vector<std::string_view>>{
-           {}, {"--rm"}, {"--memory"}, {"--rm=perhaps", "busybox"}, {"-x", "busybox"}, {"--", "--rm"}}) {
+  for (const auto& words : std::vector<std::vector<std::string_view>>{{},
+                                                                      {"--rm"},
+                                                                      {"--memory"},
+                                                                      {"--rm=perhaps", "busybox"},
+                                                                      {"-x", "busybox"},
+                                                                      {"--", "--rm"}}) {
     bulkhead::engine::RunOptions options;
     const auto done = parsed(words, options);
     if (!words.empty() && words[0] == "--")

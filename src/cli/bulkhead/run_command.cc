@@ -14,12 +14,14 @@ Result<int> run(const Invocation& invocation) {
     print(run_help("bulkhead run [OPTIONS] IMAGE [COMMAND...]"));
     return 0;
   }
-  TRY_ASSIGN(const bulkhead::engine::RunResult result, bulkhead::engine::run(options, [](const std::string& text) { print_warning(text); }));
+  TRY_ASSIGN(const bulkhead::engine::RunResult result,
+             bulkhead::engine::run(options, [](const std::string& text) { print_warning(text); }));
   return result.exit.shell_code();
 }
 
 }  // namespace
 
-const Command kRunCommand{"run", "[OPTIONS] IMAGE [COMMAND...]", "run a command in a new container", run};
+const Command kRunCommand{"run", "[OPTIONS] IMAGE [COMMAND...]", "run a command in a new container",
+                          run};
 
 }  // namespace bulkhead::cli::engine

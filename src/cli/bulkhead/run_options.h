@@ -14,7 +14,8 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& options);
 std::span<const Unsupported> unsupported_run_options();
 
 // Parses the words after `run`; false when --help was among them.
-Result<bool> parse_run(std::span<const std::string_view> words, bulkhead::engine::RunOptions& options);
+Result<bool> parse_run(std::span<const std::string_view> words,
+                       bulkhead::engine::RunOptions& options);
 
 std::string run_help(std::string_view usage);
 

@@ -47,7 +47,7 @@ Result<int> parse_interval(std::string_view text) {
 }
 
 std::int64_t now_milliseconds() {
-  struct timespec now {};
+  struct timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }

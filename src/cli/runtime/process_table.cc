@@ -32,8 +32,8 @@ struct Clock {
 
   static Clock read() {
     Clock clock;
-    struct timespec now {};
-    struct timespec since_boot {};
+    struct timespec now{};
+    struct timespec since_boot{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
     clock.now = now.tv_sec;
@@ -46,7 +46,7 @@ struct Clock {
 
 // "14:05" within the last day, else "Nov22".
 std::string start_text(std::int64_t start, std::int64_t now) {
-  struct tm parts {};
+  struct tm parts{};
   const time_t seconds = start;
   ::localtime_r(&seconds, &parts);
   if (now - start < 24 * 60 * 60)
@@ -66,7 +66,7 @@ std::string command_text(const std::string& directory, std::string_view name) {
 }
 
 std::uint32_t owner_of(const std::string& directory) {
-  struct stat status {};
+  struct stat status{};
   return ::stat(directory.c_str(), &status) == 0 ? status.st_uid : 0;
 }
 

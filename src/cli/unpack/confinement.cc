@@ -19,14 +19,15 @@ using storage::WorkerKind;
 
 // What a process needs that only computes between two pipes.
 const std::vector<std::string> kComputing = {
-    "read", "write", "brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex",
-    "exit", "exit_group", "rt_sigreturn", "close", "getrandom", "clock_gettime", "gettimeofday",
+    "read",    "write",     "brk",           "mmap",         "munmap",     "mremap",
+    "madvise", "mprotect",  "futex",         "exit",         "exit_group", "rt_sigreturn",
+    "close",   "getrandom", "clock_gettime", "gettimeofday",
 };
 // What the extractor does beside that: always beneath its own root, by descriptor.
 const std::vector<std::string> kWritingFiles = {
-    "openat", "openat2", "newfstatat", "fstat", "lseek", "ftruncate", "mkdirat", "mknodat",
-    "symlinkat", "linkat", "unlinkat", "renameat2", "fchown", "fchownat", "fchmod", "fchmodat",
-    "fsetxattr", "utimensat", "getdents64", "fcntl",
+    "openat",  "openat2",   "newfstatat", "fstat",     "lseek",      "ftruncate", "mkdirat",
+    "mknodat", "symlinkat", "linkat",     "unlinkat",  "renameat2",  "fchown",    "fchownat",
+    "fchmod",  "fchmodat",  "fsetxattr",  "utimensat", "getdents64", "fcntl",
 };
 // chown, chmod and setuid bits of files that belong to others; reading through modes; file
 // capabilities. No CAP_MKNOD, no CAP_SYS_ADMIN.
@@ -69,10 +70,12 @@ Result<void> enter_layer(const isolation::Request& request, const isolation::Hos
 }
 
 Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
-  struct rlimit now {};
-  if (::getrlimit(resource, &now) != 0) return std::unexpected(Error(SysError{"getrlimit", errno, name}));
+  struct rlimit now{};
+  if (::getrlimit(resource, &now) != 0)
+    return std::unexpected(Error(SysError{"getrlimit", errno, name}));
   now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
-  if (::setrlimit(resource, &now) != 0) return std::unexpected(Error(SysError{"setrlimit", errno, name}));
+  if (::setrlimit(resource, &now) != 0)
+    return std::unexpected(Error(SysError{"setrlimit", errno, name}));
   return {};
 }
 

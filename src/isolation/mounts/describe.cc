@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "isolation/lsm/mount_label.h"
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/mounts/plan.h"
 #include "isolation/rootfs/rootfs.h"
@@ -276,6 +277,7 @@ Result<void> Describer::file_system(MountPlan& plan, const oci::Mount& mount) {
     if (!host_.selinux)
       return fail(ErrorKind::kUnsupported, "/linux/mountLabel: SELinux is not enabled on this host",
                   "take the label out, or enable SELinux");
+    TRY(check_selinux_label(label, "/linux/mountLabel"));
     plan.parameters.emplace_back("context", label);
   }
   options_.data = plan.parameters;

@@ -1,5 +1,7 @@
 #include "isolation/oom_score/oom_score.h"
 
+#include <sys/prctl.h>
+
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -25,9 +27,21 @@ SysResult<void> write_score(int directory, const char* path, const OomScore::Pla
   return sys_fail_with(error.error, call, plan.text.c_str());
 }
 
+// Of this process. An unprivileged one that is not dumpable does not own its files in /proc.
+SysResult<void> write_own_score(const OomScore::Plan& plan) noexcept {
+  constexpr const char* kOwn = "/proc/self/oom_score_adj";
+  const auto written = write_score(AT_FDCWD, kOwn, plan);
+  if (written || written.error().error != EACCES || ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return written;
+  if (::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) return sys_fail("prctl(PR_SET_DUMPABLE)");
+  const auto again = write_score(AT_FDCWD, kOwn, plan);
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return sys_fail("prctl(PR_SET_DUMPABLE)");
+  return again;
+}
+
 }  // namespace
 
-Result<OomScore::Plan> OomScore::describe(const Request& request, const HostFacts& host) {
+Result<OomScore::Plan> OomScore::describe(const Request& request, const HostFacts&) {
   Plan plan;
   if (!request.spec.process || !request.spec.process->oom_score_adj) return plan;
   plan.adjustment = *request.spec.process->oom_score_adj;
@@ -36,7 +50,7 @@ Result<OomScore::Plan> OomScore::describe(const Request& request, const HostFact
                                          " is not between -1000 and 1000");
   plan.enabled = true;
   plan.text = std::to_string(plan.adjustment);
-  plan.written_by_parent = lists_namespace(request, oci::NamespaceType::kUser) && host.privileged();
+  plan.written_by_parent = lists_namespace(request, oci::NamespaceType::kUser);
   return plan;
 }
 
@@ -53,7 +67,7 @@ Explanation OomScore::explain(const Plan& plan) {
 
 SysResult<void> OomScore::from_parent(const Plan& plan, HostPid child) noexcept {
   if (!plan.enabled || !plan.written_by_parent) return {};
-  if (child.value() == 0) return write_score(AT_FDCWD, "/proc/self/oom_score_adj", plan);
+  if (child.value() == 0) return write_own_score(plan);
   constexpr std::string_view kBefore = "/proc/";
   std::array<char, 48> path{};  // room for the longest pid, and zeroes after it
   ::memcpy(path.data(), kBefore.data(), kBefore.size());

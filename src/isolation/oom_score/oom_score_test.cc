@@ -76,6 +76,22 @@ TEST(OomScore, IsWrittenByTheParentForAUserNamespace) {
   for (const int fd : {ready[0], ready[1], written[0], written[1]}) ::close(fd);
 }
 
+TEST(OomScore, IsWrittenByAnExecForItselfThoughItIsNotDumpable) {
+  SKIP_UNLESS_ROOT();
+  const auto plan = [] {
+    oci::Spec spec = with(123);
+    spec.linux_.namespaces = {{oci::NamespaceType::kUser, ""}};
+    return *describe(spec);
+  }();
+  EXPECT_TRUE(in_child([&] {
+    if (::setresuid(1000, 1000, 1000) != 0) return false;
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    TestChild child;
+    return OomScore::from_parent(plan, HostPid(0)) && OomScore::verify(plan, child) &&
+           ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0;
+  }));
+}
+
 TEST(OomScore, RefusesWhatTheKernelDoesNotKnow) {
   EXPECT_FALSE(describe(with(1001)));
   EXPECT_FALSE(describe(with(-1001)));

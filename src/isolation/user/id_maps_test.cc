@@ -145,9 +145,10 @@ bool unprivileged_with_subordinate_ids(const char* entries, std::vector<oci::IdM
   });
 }
 
-#define SKIP_WITHOUT_NEWUIDMAP()                                                             \
-  if (::access("/usr/bin/newuidmap", X_OK) != 0) GTEST_SKIP() << "needs newuidmap (package " \
-                                                                 "uidmap)"
+#define SKIP_WITHOUT_NEWUIDMAP()                 \
+  if (::access("/usr/bin/newuidmap", X_OK) != 0) \
+  GTEST_SKIP() << "needs newuidmap (package "    \
+                  "uidmap)"
 
 TEST(IdMapWriter, LetsNewuidmapWriteRangesOfAnUnprivilegedUser) {
   SKIP_UNLESS_ROOT();

@@ -19,7 +19,7 @@ constexpr std::size_t kMostMembers = 20'000;
 Result<BlobSource> BlobSource::open(const std::string& path) {
   BlobSource source;
   TRY_ASSIGN(source.file_, open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(source.file_.get(), &status) != 0)
     return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
   if (S_ISDIR(status.st_mode)) {
@@ -54,7 +54,7 @@ Result<void> BlobSource::index_archive() {
 }
 
 Result<SourceIdentity> BlobSource::identity() const {
-  struct stat status {};
+  struct stat status{};
   const int error = is_directory_ ? ::fstatat(file_.get(), "index.json", &status, 0)
                                   : ::fstat(file_.get(), &status);
   if (error != 0) return std::unexpected(Error(SysError{"stat", errno, "index.json"}));
@@ -74,11 +74,12 @@ Result<Extent> BlobSource::find(const std::string& name) const {
   }
   auto file = open_at2(file_.get(), name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY, kInside);
   if (!file) return std::unexpected(Error(file.error()).within("the image layout"));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file->get(), &status) != 0)
     return std::unexpected(Error(SysError{"fstat", errno, name.c_str()}));
   if (!S_ISREG(status.st_mode))
-    return fail(ErrorKind::kInvalid, "in the image layout, " + quoted(name) + " is not a regular file");
+    return fail(ErrorKind::kInvalid,
+                "in the image layout, " + quoted(name) + " is not a regular file");
   extent.owner = *std::move(file);
   extent.fd = extent.owner.get();
   extent.size = static_cast<std::uint64_t>(status.st_size);

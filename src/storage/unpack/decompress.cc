@@ -87,7 +87,8 @@ Result<void> gunzip(Source& source, int output) {
       source.begin = source.end - state->avail_in;
       const std::size_t made = out.size() - state->avail_out;
       TRY(write_all(output, out.data(), made));
-      if (!more && made == 0 && state->block_state != ISAL_BLOCK_FINISH) return malformed("cut short");
+      if (!more && made == 0 && state->block_state != ISAL_BLOCK_FINISH)
+        return malformed("cut short");
       if (more && before == state->avail_in && made == 0 && state->block_state != ISAL_BLOCK_FINISH)
         return malformed("no progress");
     }

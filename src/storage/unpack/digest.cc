@@ -12,7 +12,8 @@ EVP_MD_CTX* context_of(void* context) { return static_cast<EVP_MD_CTX*>(context)
 void Sha256::Free::operator()(void* context) const { ::EVP_MD_CTX_free(context_of(context)); }
 
 Sha256::Sha256() : context_(::EVP_MD_CTX_new()) {
-  failed_ = !context_ || ::EVP_DigestInit_ex(context_of(context_.get()), ::EVP_sha256(), nullptr) != 1;
+  failed_ =
+      !context_ || ::EVP_DigestInit_ex(context_of(context_.get()), ::EVP_sha256(), nullptr) != 1;
 }
 
 void Sha256::update(const void* data, std::size_t size) {

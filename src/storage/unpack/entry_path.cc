@@ -14,12 +14,11 @@ Result<EntryPath> parse_entry_path(std::string_view text, std::size_t limit) {
     const std::string_view component = next_field(rest, '/');
     if (component.empty() || component == ".") continue;
     if (component == "..")
-      return fail(ErrorKind::kInvalid,
-                  "the layer names a path with \"..\" in it: " + quoted(text),
+      return fail(ErrorKind::kInvalid, "the layer names a path with \"..\" in it: " + quoted(text),
                   "an image that tries to write outside of itself is not to be trusted");
     if (component.size() > 255)
-      return fail(ErrorKind::kInvalid, "the layer has a name of more than 255 bytes: " +
-                                           quoted(component, 64));
+      return fail(ErrorKind::kInvalid,
+                  "the layer has a name of more than 255 bytes: " + quoted(component, 64));
     if (!path.name.empty()) {
       if (!path.parent.empty()) path.parent += '/';
       path.parent += path.name;
@@ -36,7 +35,8 @@ Result<WhiteoutName> parse_whiteout(std::string_view name) {
   if (name.starts_with(".wh..wh.")) return WhiteoutName{Whiteout::kReserved, {}};
   const std::string_view hidden = name.substr(kPrefix.size());
   if (hidden.empty() || hidden == "." || hidden == "..")
-    return fail(ErrorKind::kInvalid, "the layer has a whiteout that hides nothing: " + quoted(name));
+    return fail(ErrorKind::kInvalid,
+                "the layer has a whiteout that hides nothing: " + quoted(name));
   return WhiteoutName{Whiteout::kEntry, hidden};
 }
 

@@ -22,10 +22,10 @@ Result<EntryPath> parse_entry_path(std::string_view text, std::size_t limit);
 
 // What an image-spec layer means by a name that begins with ".wh.".
 enum class Whiteout {
-  kNone,       // an ordinary name
-  kEntry,      // `hidden` is removed from the layers below
-  kOpaque,     // the directory hides everything below it
-  kReserved,   // another ".wh..wh." name: bookkeeping of old storage drivers, of no meaning here
+  kNone,      // an ordinary name
+  kEntry,     // `hidden` is removed from the layers below
+  kOpaque,    // the directory hides everything below it
+  kReserved,  // another ".wh..wh." name: bookkeeping of old storage drivers, of no meaning here
 };
 struct WhiteoutName {
   Whiteout kind = Whiteout::kNone;

@@ -36,8 +36,8 @@ ssize_t read_input(struct archive*, void* client, const void** block) {
 
 Error malformed(struct archive* archive, std::string_view doing) {
   const char* const text = archive_error_string(archive);
-  return Error(ErrorKind::kInvalid, std::string(doing) + ": " +
-                                        quoted(text != nullptr ? text : "malformed tar"));
+  return Error(ErrorKind::kInvalid,
+               std::string(doing) + ": " + quoted(text != nullptr ? text : "malformed tar"));
 }
 
 Result<std::uint32_t> id_of(std::int64_t id, std::string_view path) {
@@ -60,7 +60,8 @@ class Extraction {
   Result<Metadata> metadata_of(struct archive_entry* entry, std::string_view path) const;
   Result<void> whiteout(const EntryPath& path, const WhiteoutName& name);
   Result<void> ordinary(struct archive_entry* entry, const EntryPath& path, std::string_view text);
-  Result<void> regular(struct archive_entry* entry, const EntryPath& path, const Metadata& metadata);
+  Result<void> regular(struct archive_entry* entry, const EntryPath& path,
+                       const Metadata& metadata);
   Result<void> content(int fd, std::uint64_t size);
 
   struct archive* archive_;
@@ -84,7 +85,8 @@ Result<Metadata> Extraction::metadata_of(struct archive_entry* entry, std::strin
     if (name == nullptr || !is_attribute_kept(name)) continue;
     total += size;
     if (total > limits_.attribute_bytes)
-      return fail(ErrorKind::kInvalid, "the layer has too many extended attributes on " + quoted(path));
+      return fail(ErrorKind::kInvalid,
+                  "the layer has too many extended attributes on " + quoted(path));
     metadata.attributes.emplace_back(name, std::string(static_cast<const char*>(value), size));
   }
   return metadata;
@@ -137,24 +139,21 @@ Result<void> Extraction::ordinary(struct archive_entry* entry, const EntryPath& 
   }
   TRY_ASSIGN(const Metadata metadata, metadata_of(entry, text));
   switch (archive_entry_filetype(entry)) {
-    case AE_IFREG:
-      return regular(entry, path, metadata);
-    case AE_IFDIR:
-      return tree_.make_directory(path, metadata);
+    case AE_IFREG: return regular(entry, path, metadata);
+    case AE_IFDIR: return tree_.make_directory(path, metadata);
     case AE_IFLNK: {
       const char* const target = archive_entry_symlink(entry);
       if (target == nullptr || *target == '\0')
-        return fail(ErrorKind::kInvalid, "the layer has a symbolic link to nothing: " + quoted(text));
+        return fail(ErrorKind::kInvalid,
+                    "the layer has a symbolic link to nothing: " + quoted(text));
       return tree_.make_symbolic_link(path, target, metadata);
     }
-    case AE_IFIFO:
-      return tree_.make_fifo(path, metadata);
+    case AE_IFIFO: return tree_.make_fifo(path, metadata);
     case AE_IFCHR:
-    case AE_IFBLK:
-      ++report_.skipped_devices;
-      return {};
+    case AE_IFBLK: ++report_.skipped_devices; return {};
     default:
-      return fail(ErrorKind::kInvalid, "the layer has an entry of an unknown type: " + quoted(text));
+      return fail(ErrorKind::kInvalid,
+                  "the layer has an entry of an unknown type: " + quoted(text));
   }
 }
 
@@ -171,7 +170,8 @@ Result<void> Extraction::entry(struct archive_entry* entry) {
     TRY_ASSIGN(const WhiteoutName name, parse_whiteout(component));
     if (name.kind == Whiteout::kReserved) return {};
     if (name.kind != Whiteout::kNone)
-      return fail(ErrorKind::kInvalid, "the layer has something beneath a whiteout: " + quoted(text));
+      return fail(ErrorKind::kInvalid,
+                  "the layer has something beneath a whiteout: " + quoted(text));
   }
   TRY_ASSIGN(const WhiteoutName name, parse_whiteout(path.name));
   if (name.kind == Whiteout::kReserved) return {};
@@ -196,7 +196,8 @@ Result<ExtractReport> extract_layer(int input_fd, int directory, const ExtractLi
   input.fd = input_fd;
   archive_read_support_format_tar(archive.get());
   archive_read_support_format_empty(archive.get());
-  if (archive_read_open2(archive.get(), &input, nullptr, read_input, nullptr, nullptr) != ARCHIVE_OK)
+  if (archive_read_open2(archive.get(), &input, nullptr, read_input, nullptr, nullptr) !=
+      ARCHIVE_OK)
     return std::unexpected(malformed(archive.get(), "opening the layer"));
   Extraction extraction(archive.get(), directory, limits);
   for (;;) {

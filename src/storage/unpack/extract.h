@@ -17,9 +17,9 @@ namespace bulkhead::storage {
 
 struct ExtractLimits {
   std::uint64_t entries = 4'000'000;
-  std::uint64_t bytes = std::uint64_t{128} << 30;        // of file content, holes included
+  std::uint64_t bytes = std::uint64_t{128} << 30;  // of file content, holes included
   std::uint64_t path_length = 4095;
-  std::uint64_t attribute_bytes = 64 << 10;              // of one entry's extended attributes
+  std::uint64_t attribute_bytes = 64 << 10;  // of one entry's extended attributes
   std::uint64_t opaque_directories = 100'000;
 };
 

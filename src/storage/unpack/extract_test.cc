@@ -61,7 +61,7 @@ class Extract : public ::testing::Test {
     return text ? *text : "(" + text.error().message() + ")";
   }
   struct stat status(const std::string& name) const {
-    struct stat found {};
+    struct stat found{};
     EXPECT_EQ(::fstatat(layer_.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW), 0) << name;
     return found;
   }
@@ -109,14 +109,15 @@ void extract_naively(const std::string& tar, const std::string& directory) {
 }
 
 TEST_F(Extract, WritesFilesDirectoriesAndLinksWithTheirOwnersAndModes) {
-  const auto report = extract(TarWriter()
-                                  .directory("./", 0755)
-                                  .directory("bin/", 0711)
-                                  .add({.name = "bin/su", .content = "su", .mode = 04755, .uid = 7, .gid = 8})
-                                  .symlink("sh", "/bin/su")
-                                  .hard_link("bin/su2", "bin/su")
-                                  .add({.name = "pipe", .type = '6', .mode = 0640, .uid = 9})
-                                  .finish());
+  const auto report =
+      extract(TarWriter()
+                  .directory("./", 0755)
+                  .directory("bin/", 0711)
+                  .add({.name = "bin/su", .content = "su", .mode = 04755, .uid = 7, .gid = 8})
+                  .symlink("sh", "/bin/su")
+                  .hard_link("bin/su2", "bin/su")
+                  .add({.name = "pipe", .type = '6', .mode = 0640, .uid = 9})
+                  .finish());
   ASSERT_TRUE(report) << report.error().message();
   EXPECT_EQ(report->entries, 6U);
   EXPECT_EQ(read("bin/su"), "su");
@@ -151,7 +152,8 @@ struct Attack {
 
 const Attack kAttacks[] = {
     {"a parent in the name",
-     [](const std::string&) { return TarWriter().file("../outside/canary", "changed").finish(); }, true},
+     [](const std::string&) { return TarWriter().file("../outside/canary", "changed").finish(); },
+     true},
     {"a parent in the middle of the name",
      [](const std::string&) {
        return TarWriter().directory("a/").file("a/../../outside/canary", "changed").finish();
@@ -228,7 +230,8 @@ TEST_F(Extract, FollowsLinksOfTheLayerInsideOnly) {
 }
 
 TEST_F(Extract, RefusesMagicLinks) {
-  EXPECT_FALSE(extract(TarWriter().symlink("door", "/proc/self/cwd").file("door/planted", "x").finish()));
+  EXPECT_FALSE(
+      extract(TarWriter().symlink("door", "/proc/self/cwd").file("door/planted", "x").finish()));
 }
 
 TEST_F(Extract, LaterEntriesReplaceEarlierOnes) {
@@ -317,7 +320,8 @@ TEST_F(Extract, LeavesDeviceNodesOut) {
 }
 
 TEST_F(Extract, KeepsOnlyHarmlessExtendedAttributes) {
-  const std::string capability("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
+  const std::string capability(
+      "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
   const auto report = extract(TarWriter()
                                   .add({.name = "file",
                                         .content = "x",
@@ -342,16 +346,19 @@ TEST_F(Extract, KeepsOnlyHarmlessExtendedAttributes) {
 }
 
 TEST_F(Extract, TakesPathsFromExtendedHeadersByTheSameRules) {
-  EXPECT_FALSE(extract(TarWriter()
-                           .add({.name = "innocent", .content = "x", .pax = {{"path", "../outside/canary"}}})
-                           .finish()));
+  EXPECT_FALSE(
+      extract(TarWriter()
+                  .add({.name = "innocent", .content = "x", .pax = {{"path", "../outside/canary"}}})
+                  .finish()));
   expect_host_untouched();
   const std::string name = "d/" + std::string(200, 'n');
-  ASSERT_TRUE(extract(TarWriter().add({.name = "x", .content = "long", .pax = {{"path", name}}}).finish()));
+  ASSERT_TRUE(
+      extract(TarWriter().add({.name = "x", .content = "long", .pax = {{"path", name}}}).finish()));
   EXPECT_EQ(read(name), "long");
-  ASSERT_TRUE(extract(TarWriter()
-                          .add({.name = "x", .content = "utf-8", .pax = {{"path", "gr\xC3\xBC\xC3\x9F"}}})
-                          .finish()));
+  ASSERT_TRUE(
+      extract(TarWriter()
+                  .add({.name = "x", .content = "utf-8", .pax = {{"path", "gr\xC3\xBC\xC3\x9F"}}})
+                  .finish()));
   EXPECT_EQ(read("gr\xC3\xBC\xC3\x9F"), "utf-8");
 }
 
@@ -374,7 +381,8 @@ TEST_F(Extract, RefusesWhatIsTooMuch) {
   limits = {};
   limits.attribute_bytes = 8;
   EXPECT_FALSE(extract(
-      TarWriter().add({.name = "f", .pax = {{"SCHILY.xattr.user.big", "123456789"}}}).finish(), limits));
+      TarWriter().add({.name = "f", .pax = {{"SCHILY.xattr.user.big", "123456789"}}}).finish(),
+      limits));
 }
 
 TEST_F(Extract, RefusesIdsThatMeanSomethingElse) {
@@ -387,7 +395,8 @@ TEST_F(Extract, RefusesDamagedArchives) {
   EXPECT_FALSE(extract(tar.substr(0, 1000)));
   tar[0] = 'b';  // the checksum does not fit any more
   EXPECT_FALSE(extract(tar));
-  EXPECT_FALSE(extract("this is no tar at all, but text of more than a few bytes" + std::string(600, '.')));
+  EXPECT_FALSE(
+      extract("this is no tar at all, but text of more than a few bytes" + std::string(600, '.')));
 }
 
 TEST_F(Extract, TakesAnEmptyLayer) {

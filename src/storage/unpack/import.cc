@@ -39,7 +39,8 @@ Result<Fd> lock_store(int store) {
 Result<void> write_whole(int store, const std::string& path, std::string_view content) {
   const std::string unfinished = std::string(kStaging) + "/file";
   {
-    TRY_ASSIGN(const Fd file, open_at(store, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    TRY_ASSIGN(const Fd file,
+               open_at(store, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
     TRY(write_all(file.get(), content.data(), content.size()));
     if (::fsync(file.get()) != 0) return std::unexpected(Error(SysError{"fsync", errno}));
   }
@@ -66,16 +67,16 @@ Result<Image> read_image(const BlobSource& source, const std::string& reference)
   TRY_ASSIGN(image.config_digest, sha256_of(manifest.config.digest));
   TRY_ASSIGN(image.config_text, source.read_blob(image.config_digest, kMostConfigBytes));
   auto config = oci::decode_image_config(image.config_text);
-  if (!config) return std::unexpected(std::move(config).error().within("the image's configuration"));
+  if (!config)
+    return std::unexpected(std::move(config).error().within("the image's configuration"));
   if (config->os != "linux" || config->architecture != own_architecture())
     return fail(ErrorKind::kUnsupported,
                 "the image is for " + quoted(config->os + "/" + config->architecture) +
                     ", this machine is linux/" + std::string(own_architecture()));
   if (config->rootfs.diff_ids.size() != manifest.layers.size())
-    return fail(ErrorKind::kInvalid, "the image's manifest has " +
-                                         std::to_string(manifest.layers.size()) +
-                                         " layers, its configuration " +
-                                         std::to_string(config->rootfs.diff_ids.size()));
+    return fail(ErrorKind::kInvalid,
+                "the image's manifest has " + std::to_string(manifest.layers.size()) +
+                    " layers, its configuration " + std::to_string(config->rootfs.diff_ids.size()));
   if (manifest.layers.size() > kMostLayers)
     return fail(ErrorKind::kUnsupported, "the image has more than " + std::to_string(kMostLayers) +
                                              " layers, which is what the kernel stacks");
@@ -134,11 +135,11 @@ Result<ImportNotices> import_locked(int store, const Import& wanted, Confinement
   for (std::size_t i = 0; i < image.diff_ids.size(); ++i) {
     const std::string& diff_id = image.diff_ids[i];
     if (unpacked.contains(diff_id) || exists(store, layer_path(diff_id))) continue;
-    auto report = unpack(store, source, image.selected.manifest.layers[i], diff_id, confinement, limits);
+    auto report =
+        unpack(store, source, image.selected.manifest.layers[i], diff_id, confinement, limits);
     if (!report)
-      return std::unexpected(
-          std::move(report).error().within("layer " + std::to_string(i + 1) + " of " +
-                                           std::to_string(image.diff_ids.size())));
+      return std::unexpected(std::move(report).error().within(
+          "layer " + std::to_string(i + 1) + " of " + std::to_string(image.diff_ids.size())));
     unpacked.insert(diff_id);
     if (report->skipped_devices != 0)
       notices.lines.push_back("layer " + std::to_string(i + 1) + ": " +

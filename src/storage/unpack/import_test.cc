@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <locale.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -70,7 +70,8 @@ class Importing : public ::testing::Test {
     return import_image({top_ + "/store", source, reference}, confinement, limits);
   }
   std::string layout_path() const { return top_ + "/layout"; }
-  std::optional<ImageRecord> known(const std::string& source, const std::string& reference = {}) const {
+  std::optional<ImageRecord> known(const std::string& source,
+                                   const std::string& reference = {}) const {
     const auto store = Store::open(top_ + "/store");
     auto record = store->find({source, reference, source});
     return record ? *record : std::nullopt;
@@ -85,8 +86,9 @@ class Importing : public ::testing::Test {
 
 TEST_F(Importing, BringsEveryCompressionToTheSameFiles) {
   const std::string tar = TarWriter().file("file", std::string(100'000, 'x')).finish();
-  for (const std::string& blob : {tar, gzipped(tar), gzipped(tar.substr(0, 700)) + gzipped(tar.substr(700)),
-                                  zstd(tar), zstd(tar.substr(0, 700)) + zstd(tar.substr(700))}) {
+  for (const std::string& blob :
+       {tar, gzipped(tar), gzipped(tar.substr(0, 700)) + gzipped(tar.substr(700)), zstd(tar),
+        zstd(tar.substr(0, 700)) + zstd(tar.substr(700))}) {
     const Layout layout(layout_path(), {{tar, blob}});
     layout.write();
     const auto imported = import(layout_path());
@@ -94,7 +96,8 @@ TEST_F(Importing, BringsEveryCompressionToTheSameFiles) {
     const auto record = known(layout_path());
     ASSERT_TRUE(record);
     ASSERT_EQ(record->layers, std::vector<std::string>{testing::sha256(tar)});
-    const auto content = read_file_at(AT_FDCWD, in_store(layer_path(record->layers[0]) + "/file").c_str());
+    const auto content =
+        read_file_at(AT_FDCWD, in_store(layer_path(record->layers[0]) + "/file").c_str());
     ASSERT_TRUE(content);
     EXPECT_EQ(content->size(), 100'000U);
     EXPECT_EQ(record->config, layout.config);
@@ -105,7 +108,8 @@ TEST_F(Importing, BringsEveryCompressionToTheSameFiles) {
 }
 
 TEST_F(Importing, MarksOpaqueDirectories) {
-  Layout layout(layout_path(), {plain_layer(TarWriter().file("d/.wh..wh..opq", "").file("d/new", "n").finish())});
+  Layout layout(layout_path(),
+                {plain_layer(TarWriter().file("d/.wh..wh..opq", "").file("d/new", "n").finish())});
   layout.write();
   ASSERT_TRUE(import(layout_path()));
   char value = 0;
@@ -156,11 +160,13 @@ TEST_F(Importing, RefusesForgedManifestsAndConfigurations) {
 }
 
 TEST_F(Importing, RefusesEscapesAndLeavesNothing) {
-  for (const std::string& tar : {TarWriter().file("../../../planted", "x").finish(),
-                                 TarWriter().symlink("d", "/tmp").file("d/planted-by-bulkhead-test", "x").finish()}) {
+  for (const std::string& tar :
+       {TarWriter().file("../../../planted", "x").finish(),
+        TarWriter().symlink("d", "/tmp").file("d/planted-by-bulkhead-test", "x").finish()}) {
     Layout layout(layout_path(), {plain_layer(tar)});
     layout.write();
-    EXPECT_FALSE(import(layout_path()).has_value() && ::access("/tmp/planted-by-bulkhead-test", F_OK) == 0);
+    EXPECT_FALSE(import(layout_path()).has_value() &&
+                 ::access("/tmp/planted-by-bulkhead-test", F_OK) == 0);
     EXPECT_NE(::access((top_ + "/planted").c_str(), F_OK), 0);
     EXPECT_NE(::access("/tmp/planted-by-bulkhead-test", F_OK), 0);
     expect_nothing_left_behind();
@@ -171,12 +177,14 @@ TEST_F(Importing, RefusesDecompressionBombs) {
   ExtractLimits limits;
   limits.bytes = 1 << 20;
   const std::string tar = TarWriter().file("bomb", std::string(64 << 20, '\0')).finish();
-  Layout layout(layout_path(), {{tar, gzipped(tar), "application/vnd.oci.image.layer.v1.tar+gzip"}});
+  Layout layout(layout_path(),
+                {{tar, gzipped(tar), "application/vnd.oci.image.layer.v1.tar+gzip"}});
   layout.write();
   EXPECT_FALSE(import(layout_path(), {}, limits));
   // Without a single entry, too.
   const std::string zeros(64 << 20, '\0');
-  Layout empty(layout_path(), {{zeros, gzipped(zeros), "application/vnd.oci.image.layer.v1.tar+gzip"}});
+  Layout empty(layout_path(),
+               {{zeros, gzipped(zeros), "application/vnd.oci.image.layer.v1.tar+gzip"}});
   empty.write();
   EXPECT_FALSE(import(layout_path(), {}, limits));
   expect_nothing_left_behind();
@@ -214,7 +222,8 @@ TEST_F(Importing, ReadsAnArchiveWithoutUnpackingIt) {
 TEST_F(Importing, RefusesArchivesThatAreNone) {
   const std::string path = top_ + "/archive.tar";
   for (const std::string& content :
-       {std::string(), std::string("text"), std::string(2048, 'x'), gzipped(TarWriter().file("a", "b").finish()),
+       {std::string(), std::string("text"), std::string(2048, 'x'),
+        gzipped(TarWriter().file("a", "b").finish()),
         TarWriter().file("manifest.json", "[]").finish(), TarWriter().file("a", "b").finish(),
         TarWriter().file("index.json", "{}").finish().substr(0, 520)}) {
     testing::write_file(path, content);
@@ -229,11 +238,13 @@ TEST_F(Importing, ChoosesByTag) {
   const auto missing = import(layout_path(), "other");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
-  EXPECT_NE(missing.error().message().find("\"latest\""), std::string::npos) << missing.error().message();
+  EXPECT_NE(missing.error().message().find("\"latest\""), std::string::npos)
+      << missing.error().message();
 }
 
 TEST_F(Importing, ServesManyAtOnce) {
-  Layout layout(layout_path(), {plain_layer(TarWriter().file("f", std::string(1 << 20, 'x')).finish())});
+  Layout layout(layout_path(),
+                {plain_layer(TarWriter().file("f", std::string(1 << 20, 'x')).finish())});
   layout.write();
   std::vector<pid_t> children;
   for (int i = 0; i < 6; ++i) {
@@ -260,15 +271,18 @@ TEST_F(Importing, GoesOnAfterAnImportThatWasKilled) {
 }
 
 TEST_F(Importing, SaysThatTheDiskIsFull) {
-  Layout layout(layout_path(), {plain_layer(TarWriter().file("f", std::string(4 << 20, 'x')).finish())});
+  Layout layout(layout_path(),
+                {plain_layer(TarWriter().file("f", std::string(4 << 20, 'x')).finish())});
   layout.write();
   const pid_t child = ::fork();
   if (child == 0) {
-    if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("none", (top_ + "/store").c_str(), "tmpfs", 0, "size=1m,mode=0700") != 0)
       ::_exit(2);
     const auto imported = import(layout_path());
-    const bool said = !imported && imported.error().message().find("No space left on device") != std::string::npos;
+    const bool said = !imported && imported.error().message().find("No space left on device") !=
+                                       std::string::npos;
     if (!said && !imported) std::fprintf(stderr, "%s\n", imported.error().message().c_str());
     ::_exit(said && ::access(in_store("staging").c_str(), F_OK) != 0 ? 0 : 1);
   }

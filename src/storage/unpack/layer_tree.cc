@@ -25,7 +25,8 @@ std::unexpected<Error> failed(const char* call, std::string_view path) {
 
 Result<void> set_times(int directory, const char* name, const timespec& modified) {
   const timespec times[2] = {modified, modified};
-  if (::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0) return failed("utimensat", name);
+  if (::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
+    return failed("utimensat", name);
   return {};
 }
 
@@ -37,7 +38,8 @@ bool is_attribute_kept(std::string_view name) {
 }
 
 Result<Fd> LayerTree::open_beneath(const std::string& path) const {
-  TRY_ASSIGN(Fd fd, open_at2(root_, path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY, kInside));
+  TRY_ASSIGN(Fd fd,
+             open_at2(root_, path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY, kInside));
   return fd;
 }
 
@@ -47,12 +49,14 @@ Result<int> LayerTree::open_directory(const std::string& path) {
   if (!fd && !path.empty() && (fd.error().error == ENOENT || fd.error().error == ENOTDIR)) {
     const std::size_t slash = path.rfind('/');
     const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-    const std::string parent_path = slash == std::string::npos ? std::string() : path.substr(0, slash);
+    const std::string parent_path =
+        slash == std::string::npos ? std::string() : path.substr(0, slash);
     TRY_ASSIGN(const int parent, open_directory(parent_path));
     TRY(make_directory_at(parent, parent_path, name));
     fd = open_at2(root_, path.c_str(), O_RDONLY | O_DIRECTORY, kInside);
   }
-  if (!fd) return std::unexpected(Error(SysError{"openat2", fd.error().error}).within(quoted(path)));
+  if (!fd)
+    return std::unexpected(Error(SysError{"openat2", fd.error().error}).within(quoted(path)));
   cached_ = *std::move(fd);
   cached_path_ = path;
   cache_holds_ = true;
@@ -66,7 +70,7 @@ Result<void> LayerTree::require_name(const EntryPath& path) const {
 }
 
 Result<void> LayerTree::clear(int parent, const std::string& name) {
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return {};
     return failed("stat", name);
@@ -83,8 +87,9 @@ Result<void> LayerTree::make_directory_at(int parent, const std::string& parent_
                                           const std::string& name) {
   if (::mkdirat(parent, name.c_str(), 0755) == 0) return {};
   if (errno != EEXIST) return failed("mkdir", name);
-  struct stat status {};
-  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat", name);
+  struct stat status{};
+  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return failed("stat", name);
   if (S_ISDIR(status.st_mode)) return {};
   if (S_ISLNK(status.st_mode)) {
     errno = ELOOP;
@@ -97,7 +102,8 @@ Result<void> LayerTree::make_directory_at(int parent, const std::string& parent_
   return {};
 }
 
-Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata, std::string_view path) const {
+Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata,
+                                     std::string_view path) const {
   if (::fchown(fd, metadata.uid, metadata.gid) != 0) return failed("chown", path);
   // After chown, which takes setuid bits and file capabilities away.
   if (::fchmod(fd, metadata.mode) != 0) return failed("chmod", path);
@@ -111,7 +117,7 @@ Result<void> LayerTree::make_directory(const EntryPath& path, const Metadata& me
   if (!path.name.empty()) {
     TRY_ASSIGN(const int parent, open_directory(path.parent));
     // A directory where the layer had a link before: the later entry counts.
-    struct stat status {};
+    struct stat status{};
     if (::fstatat(parent, path.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISLNK(status.st_mode))
       TRY(clear(parent, path.name));
@@ -169,7 +175,7 @@ Result<void> LayerTree::make_hard_link(const EntryPath& path, const EntryPath& e
   TRY(require_name(path));
   TRY(require_name(existing));
   TRY_ASSIGN(const Fd from, open_beneath(existing.parent));
-  struct stat status {};
+  struct stat status{};
   if (::fstatat(from.get(), existing.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("hard link to", existing.whole());
   if (S_ISDIR(status.st_mode) || S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
@@ -182,10 +188,11 @@ Result<void> LayerTree::make_hard_link(const EntryPath& path, const EntryPath& e
   };
   if (link()) return {};
   if (errno != EEXIST) return failed("link", path.name);
-  struct stat target {};
+  struct stat target{};
   if (::fstatat(parent, path.name.c_str(), &target, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("stat", path.name);
-  if (target.st_ino == status.st_ino && target.st_dev == status.st_dev) return {};  // linked already
+  if (target.st_ino == status.st_ino && target.st_dev == status.st_dev)
+    return {};  // linked already
   TRY(clear(parent, path.name));
   if (!link()) return failed("link", path.name);
   return {};
@@ -209,8 +216,9 @@ Result<void> LayerTree::make_whiteout(const std::string& parent_path, const std:
   // Device 0:0 needs no CAP_MKNOD (Linux 5.8).
   if (::mknodat(parent, name.c_str(), S_IFCHR, makedev(0, 0)) == 0) return {};
   if (errno != EEXIST) return failed("mknod", name);
-  struct stat status {};
-  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat", name);
+  struct stat status{};
+  if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return failed("stat", name);
   // The layer brings a directory of the same name: it takes the place of the one below, whole. A
   // file does so anyway.
   if (S_ISDIR(status.st_mode)) opaque_.push_back(EntryPath{parent_path, name}.whole());
@@ -226,9 +234,8 @@ Result<void> LayerTree::make_opaque(const std::string& path) {
 Result<void> LayerTree::finish() {
   for (auto at = directory_times_.rbegin(); at != directory_times_.rend(); ++at) {
     // A later entry may have replaced the directory by something else.
-    const auto directory =
-        open_at2(root_, at->first.empty() ? "." : at->first.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
-                 kInside);
+    const auto directory = open_at2(root_, at->first.empty() ? "." : at->first.c_str(),
+                                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, kInside);
     if (!directory) continue;
     const timespec times[2] = {at->second, at->second};
     if (::futimens(directory->get(), times) != 0) return failed("futimens", at->first);

@@ -59,7 +59,8 @@ class LayerTree {
   Result<Fd> open_beneath(const std::string& path) const;
   // Removes what stands where a new entry goes, as a later entry of a tar replaces an earlier one.
   Result<void> clear(int parent, const std::string& name);
-  Result<void> make_directory_at(int parent, const std::string& parent_path, const std::string& name);
+  Result<void> make_directory_at(int parent, const std::string& parent_path,
+                                 const std::string& name);
   Result<void> set_metadata(int fd, const Metadata& metadata, std::string_view path) const;
   Result<void> require_name(const EntryPath& path) const;
 

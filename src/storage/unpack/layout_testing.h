@@ -45,7 +45,8 @@ struct Layout {
   std::string index;
   std::vector<LayoutLayer> layers;
 
-  Layout(std::string where, std::vector<LayoutLayer> from) : directory(std::move(where)), layers(std::move(from)) {
+  Layout(std::string where, std::vector<LayoutLayer> from)
+      : directory(std::move(where)), layers(std::move(from)) {
     std::string diff_ids;
     std::string descriptors;
     for (const LayoutLayer& layer : layers) {
@@ -53,14 +54,19 @@ struct Layout {
       descriptors += (descriptors.empty() ? "" : ",") + descriptor(layer.media_type, layer.blob);
     }
     config = "{\"architecture\":\"" + std::string(own_architecture()) +
-             "\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"sh\"]},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[" +
+             "\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"sh\"]},\"rootfs\":{\"type\":\"layers\","
+             "\"diff_ids\":[" +
              diff_ids + "]}}";
-    manifest = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":" +
-               descriptor("application/vnd.oci.image.config.v1+json", config) + ",\"layers\":[" + descriptors + "]}";
+    manifest =
+        "{\"schemaVersion\":2,\"mediaType\":\"application/"
+        "vnd.oci.image.manifest.v1+json\",\"config\":" +
+        descriptor("application/vnd.oci.image.config.v1+json", config) + ",\"layers\":[" +
+        descriptors + "]}";
     index = index_of(manifest);
   }
 
-  static std::string descriptor(const std::string& type, const std::string& blob, const std::string& more = "") {
+  static std::string descriptor(const std::string& type, const std::string& blob,
+                                const std::string& more = "") {
     return "{\"mediaType\":\"" + type + "\",\"digest\":\"sha256:" + sha256(blob) +
            "\",\"size\":" + std::to_string(blob.size()) + more + "}";
   }
@@ -70,10 +76,13 @@ struct Layout {
                       ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"latest\"}") +
            "]}";
   }
-  std::string blob_path(const std::string& blob) const { return directory + "/blobs/sha256/" + sha256(blob); }
+  std::string blob_path(const std::string& blob) const {
+    return directory + "/blobs/sha256/" + sha256(blob);
+  }
 
   void write() const {
-    for (const char* part : {"", "/blobs", "/blobs/sha256"}) ::mkdir((directory + part).c_str(), 0755);
+    for (const char* part : {"", "/blobs", "/blobs/sha256"})
+      ::mkdir((directory + part).c_str(), 0755);
     write_file(directory + "/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
     write_file(directory + "/index.json", index);
     for (const std::string* blob : {&config, &manifest}) write_file(blob_path(*blob), *blob);

@@ -43,7 +43,8 @@ std::string list(const std::vector<oci::Descriptor>& descriptors) {
   return text.empty() ? "nothing" : text;
 }
 
-Result<oci::Descriptor> choose(const std::vector<oci::Descriptor>& all, const std::string& reference) {
+Result<oci::Descriptor> choose(const std::vector<oci::Descriptor>& all,
+                               const std::string& reference) {
   std::vector<oci::Descriptor> candidates;
   for (const oci::Descriptor& descriptor : all)
     if ((reference.empty() || carries(descriptor, reference)) && fits(descriptor))
@@ -61,7 +62,8 @@ Result<oci::Descriptor> choose(const std::vector<oci::Descriptor>& all, const st
   return candidates.front();
 }
 
-Result<SelectedManifest> follow(const BlobSource& source, const oci::Descriptor& descriptor, int depth) {
+Result<SelectedManifest> follow(const BlobSource& source, const oci::Descriptor& descriptor,
+                                int depth) {
   TRY_ASSIGN(const std::string hex, sha256_of(descriptor.digest));
   auto text = source.read_blob(hex, kMostDocumentBytes);
   if (!text) return std::unexpected(std::move(text).error().within("the image's manifest"));

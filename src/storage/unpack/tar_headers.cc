@@ -69,7 +69,7 @@ bool checksum_holds(const Header& header) {
 }  // namespace
 
 Result<std::optional<TarMember>> TarHeaders::next() {
-  struct stat status {};
+  struct stat status{};
   if (file_size_ == 0) {
     if (::fstat(fd_, &status) != 0) return std::unexpected(Error(SysError{"fstat", errno}));
     file_size_ = static_cast<std::uint64_t>(status.st_size);
@@ -83,7 +83,8 @@ Result<std::optional<TarMember>> TarHeaders::next() {
   const std::string_view whole(reinterpret_cast<const char*>(&header), sizeof header);
   if (whole.find_first_not_of('\0') == std::string_view::npos) return std::nullopt;
   if (!checksum_holds(header)) {
-    if (at_ != 0) return fail(ErrorKind::kInvalid, "the archive is damaged: a header's checksum is wrong");
+    if (at_ != 0)
+      return fail(ErrorKind::kInvalid, "the archive is damaged: a header's checksum is wrong");
     return fail(ErrorKind::kInvalid, "the file is not a tar",
                 "an OCI archive is an uncompressed tar of an OCI layout; a compressed one must be "
                 "decompressed first");
@@ -101,7 +102,8 @@ Result<std::optional<TarMember>> TarHeaders::next() {
   member.name += text_of(header.name);
   member.regular = header.type == '0' || header.type == '\0';
   if (header.type == 'L' || header.type == 'S')
-    return fail(ErrorKind::kUnsupported, "the archive uses GNU extensions that an OCI archive does not need",
+    return fail(ErrorKind::kUnsupported,
+                "the archive uses GNU extensions that an OCI archive does not need",
                 "make it anew with skopeo copy … oci-archive:FILE");
   if (header.type == 'x' || header.type == 'g') {
     std::string body(std::min<std::uint64_t>(member.size, 1 << 20), '\0');

@@ -53,13 +53,15 @@ class TarWriter {
     for (const auto& [key, value] : records) {
       const std::string rest = " " + key + "=" + value + "\n";
       std::size_t length = rest.size();
-      while (std::to_string(length).size() + rest.size() != length) length = std::to_string(length).size() + rest.size();
+      while (std::to_string(length).size() + rest.size() != length)
+        length = std::to_string(length).size() + rest.size();
       body += std::to_string(length) + rest;
     }
     return body;
   }
 
-  void append(const std::string& name, char type, const std::string& content, const TarEntry& entry) {
+  void append(const std::string& name, char type, const std::string& content,
+              const TarEntry& entry) {
     std::array<char, 512> header{};
     const auto number = [&](std::size_t at, int width, std::uint64_t value) {
       std::snprintf(header.data() + at, static_cast<std::size_t>(width), "%0*llo", width - 1,

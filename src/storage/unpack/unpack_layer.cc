@@ -97,10 +97,12 @@ Result<std::string> feed(const Extent& blob, Fd output) {
   bool read_by_somebody = true;
   for (std::uint64_t done = 0; done < blob.size;) {
     const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), blob.size - done);
-    const ssize_t count = ::pread(blob.fd, buffer.data(), wanted, static_cast<off_t>(blob.offset + done));
+    const ssize_t count =
+        ::pread(blob.fd, buffer.data(), wanted, static_cast<off_t>(blob.offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return std::unexpected(Error(SysError{"pread", errno}));
-    if (count == 0) return fail(ErrorKind::kInvalid, "the layer's blob was cut short while it was read");
+    if (count == 0)
+      return fail(ErrorKind::kInvalid, "the layer's blob was cut short while it was read");
     digest.update(buffer.data(), static_cast<std::size_t>(count));
     if (read_by_somebody)
       read_by_somebody =
@@ -126,7 +128,8 @@ Result<std::string> pass_on(Fd input, Fd output, std::uint64_t limit) {
                   "the layer decompresses to more than " + std::to_string(limit) + " bytes");
     digest.update(buffer.data(), static_cast<std::size_t>(count));
     // The extractor says itself why it stopped reading.
-    if (!write_all(output.get(), buffer.data(), static_cast<std::size_t>(count))) return std::string();
+    if (!write_all(output.get(), buffer.data(), static_cast<std::size_t>(count)))
+      return std::string();
   }
 }
 
@@ -134,15 +137,16 @@ Result<void> mark_opaque(int directory, const std::string& path) {
   TRY_ASSIGN(const EntryPath checked, parse_entry_path(path, 4095));
   const std::string whole = checked.whole();
   // Nobody writes to the tree any more; links in it lead nowhere but inside.
-  const auto opaque = open_at2(directory, whole.empty() ? "." : whole.c_str(), O_RDONLY | O_DIRECTORY,
-                               RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+  const auto opaque = open_at2(directory, whole.empty() ? "." : whole.c_str(),
+                               O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
   if (!opaque) {
     const int error = opaque.error().error;
     if (error == ENOENT || error == ENOTDIR) return {};  // replaced by a later entry of the layer
     return std::unexpected(Error(SysError{"openat2", error}).within(quoted(path)));
   }
   if (::fsetxattr(opaque->get(), "trusted.overlay.opaque", "y", 1, 0) != 0)
-    return std::unexpected(Error(SysError{"setxattr(trusted.overlay.opaque)", errno}).within(quoted(path)));
+    return std::unexpected(
+        Error(SysError{"setxattr(trusted.overlay.opaque)", errno}).within(quoted(path)));
   return {};
 }
 
@@ -192,7 +196,8 @@ Result<ExtractReport> unpack_layer(const LayerToUnpack& layer, Confinement& conf
   Result<std::string> tar_digest = std::string();
   std::thread feeding([&] { blob_digest = feed(layer.blob, std::move(compressed.in)); });
   std::thread passing([&] {
-    tar_digest = pass_on(std::move(plain.out), std::move(tar.in), limits.bytes + (limits.bytes >> 3));
+    tar_digest =
+        pass_on(std::move(plain.out), std::move(tar.in), limits.bytes + (limits.bytes >> 3));
   });
   auto extractor_text = read_fd(extractor_said.out.get(), kMostReport);
   auto decompressor_text = read_fd(decompressor_said.out.get(), 1 << 20);

@@ -31,8 +31,9 @@ std::string made_printable(std::string_view text) {
 std::string encode_report(const ExtractReport& report) {
   std::string out;
   for (const std::string& path : report.opaque_directories) append(out, kOpaque, path);
-  append(out, kNumbers, std::to_string(report.entries) + " " + std::to_string(report.bytes) + " " +
-                            std::to_string(report.skipped_devices));
+  append(out, kNumbers,
+         std::to_string(report.entries) + " " + std::to_string(report.bytes) + " " +
+             std::to_string(report.skipped_devices));
   return out;
 }
 
@@ -71,13 +72,9 @@ Result<ExtractReport> decode_report(std::string_view text) {
         report.skipped_devices = *devices;
         break;
       }
-      case kHint:
-        hint = made_printable(value);
-        break;
-      case kMessage:
-        return fail(ErrorKind::kInvalid, made_printable(value), hint);
-      default:
-        return malformed();
+      case kHint: hint = made_printable(value); break;
+      case kMessage: return fail(ErrorKind::kInvalid, made_printable(value), hint);
+      default: return malformed();
     }
   }
   return report;
