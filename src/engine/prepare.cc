@@ -45,8 +45,8 @@ bool has_apparmor() {
 void choose_apparmor(const SecurityChoices& security, Prepared& prepared) {
   if (security.apparmor || !has_apparmor()) return;
   isolation::AppArmorPaths paths;
-  paths.profile =
-      storage::own_directory() + "/../share/apparmor/" + std::string(kDefaultAppArmorProfile);
+  paths.profile = storage::own_directory() + "/../share/bulkhead/apparmor/" +
+                  std::string(kDefaultAppArmorProfile);
   const auto loaded = isolation::load_default_profile(paths);
   if (loaded)
     prepared.circumstances.apparmor = true;

@@ -23,6 +23,7 @@
 #include "runtime/console_socket.h"
 #include "runtime/pid_file.h"
 #include "runtime/procfs.h"
+#include "runtime/unsupported.h"
 #include "runtime/terminal_pump.h"
 #include "runtime/warnings.h"
 #include "sys/file.h"
@@ -324,6 +325,7 @@ Result<std::vector<std::string>> create_container(CreateOptions options) {
 
 Result<Container> make_container(NewContainer wanted) {
   TRY(check_id(wanted.options.id));
+  TRY(refuse_unsupported(wanted.spec));
   if (!wanted.spec.process)
     return fail(ErrorKind::kInvalid, "/process: missing",
                 "a container that is to be started needs a process");

@@ -47,6 +47,12 @@ Result<void> make_directories(const std::string& path) {
   return {};
 }
 
+// By the number that the kernel gives the namespace that it starts with (PROC_USER_INIT_INO).
+bool in_initial_user_namespace() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/user", &status) == 0 && status.st_ino == 0xEFFFFFFDU;
+}
+
 // The address of start.sock in the directory held as `directory`: its own path may exceed what a
 // socket address holds.
 sockaddr_un start_address(int directory) noexcept {
@@ -131,8 +137,11 @@ Result<std::optional<InitProcess>> read_init(int directory, const char* name) {
 }  // namespace
 
 Result<std::string> default_state_root() {
-  if (::geteuid() == 0) return "/run/bulkhead/runtime";
   const char* runtime_directory = std::getenv("XDG_RUNTIME_DIR");
+  const bool root = ::geteuid() == 0;
+  // Root of a user namespace (rootless engines) has no right to the host's /run.
+  if (root && (runtime_directory == nullptr || in_initial_user_namespace()))
+    return "/run/bulkhead/runtime";
   if (runtime_directory == nullptr || runtime_directory[0] != '/')
     return fail(ErrorKind::kUsage, "XDG_RUNTIME_DIR is not set, so there is no place for the state",
                 "set XDG_RUNTIME_DIR, or give a directory of yours with --root");

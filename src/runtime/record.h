@@ -36,7 +36,7 @@
 
 namespace bulkhead::runtime {
 
-// /run/bulkhead/runtime, or $XDG_RUNTIME_DIR/bulkhead/runtime for everybody but root.
+// /run/bulkhead/runtime, or $XDG_RUNTIME_DIR/bulkhead/runtime for everybody but the host's root.
 Result<std::string> default_state_root();
 
 // Letters, digits and "_+-.", at most 1024 bytes, not "." or "..".

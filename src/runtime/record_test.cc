@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include "isolation/testing.h"
 #include "runtime/record_json.h"
 #include "runtime/testing.h"
 
@@ -18,6 +19,20 @@ using testing::TemporaryDirectory;
 Status status_of(const std::string& root, std::string_view id) {
   const auto directory = ContainerDirectory::open(root, id);
   return directory->observe(directory->read_record().value_or(Record{}))->status;
+}
+
+TEST(StateRoot, IsTheUsersOwnForEverybodyButRoot) {
+  const char* const before = ::getenv("XDG_RUNTIME_DIR");
+  const std::string kept = before == nullptr ? "" : before;
+  ::setenv("XDG_RUNTIME_DIR", "/run/user/1000", 1);
+  const bool root = ::geteuid() == 0;
+  EXPECT_EQ(default_state_root().value(),
+            root ? "/run/bulkhead/runtime" : "/run/user/1000/bulkhead/runtime");
+  EXPECT_TRUE(isolation::testing::in_child_as_root_of_user_namespace(
+      [] { return default_state_root().value_or("") == "/run/user/1000/bulkhead/runtime"; }));
+  ::unsetenv("XDG_RUNTIME_DIR");
+  EXPECT_EQ(default_state_root().has_value(), root);
+  if (!kept.empty()) ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1);
 }
 
 TEST(ContainerId, TakesLettersDigitsAndSomePunctuation) {
