@@ -104,7 +104,7 @@ def values_that_nothing_knows(work):
          "RLIMIT_BANANA"),
         ("a file system", {"mounts": [{"destination": "/x", "type": "banana", "source": "x"}]}, "/x"),
         ("a mount option", {"mounts": [{"destination": "/x", "type": "tmpfs", "source": "x",
-                                        "options": ["banana"]}]}, "/x"),
+                                        "options": ["banana"]}]}, "banana"),
         ("a seccomp action", linux(seccomp={"defaultAction": "SCMP_ACT_BANANA"}),
          "SCMP_ACT_BANANA"),
         ("a seccomp architecture", linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW",
