@@ -53,12 +53,10 @@ struct Record {
   std::string created;  // RFC 3339 with nanoseconds, UTC: now_rfc3339()
   oci::Annotations annotations;
   std::vector<std::string> cgroup_directories;  // isolation::cgroup_record()
-  std::string systemd_unit;                     // the scope that was asked of systemd; empty: none
   isolation::CgroupDriver cgroup_driver = isolation::CgroupDriver::kCgroupfs;
   // The container has a pid namespace of its own: when its init dies, all of it is dead.
   bool own_pid_namespace = true;
   bool has_poststop_hooks = false;
-  std::string intel_rdt_directory;  // made by this runtime; empty: none
 };
 
 // The container's first process. Pid 0: none is known.

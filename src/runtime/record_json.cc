@@ -42,11 +42,9 @@ std::string encode_record(const Record& record) {
   writer.begin_array();
   for (const auto& group : record.cgroup_directories) writer.string(group);
   writer.end_array();
-  writer.member("systemdUnit", record.systemd_unit);
   writer.member("cgroupDriver", name_of(record.cgroup_driver));
   writer.member("ownPidNamespace", record.own_pid_namespace);
   writer.member("poststopHooks", record.has_poststop_hooks);
-  writer.member("intelRdtDirectory", record.intel_rdt_directory);
   writer.end_object();
   return out;
 }
@@ -67,7 +65,6 @@ Result<Record> decode_record(std::string_view text) {
   if (const json::Value* groups = object.find("cgroups"))
     for (const json::Value& group : groups->items())
       record.cgroup_directories.emplace_back(group.as_string());
-  record.systemd_unit = text_of(object, "systemdUnit");
   const std::string driver = text_of(object, "cgroupDriver");
   if (driver == "systemd") record.cgroup_driver = CgroupDriver::kSystemd;
   if (driver == "disabled") record.cgroup_driver = CgroupDriver::kDisabled;
@@ -75,7 +72,6 @@ Result<Record> decode_record(std::string_view text) {
     record.own_pid_namespace = own->as_boolean();
   if (const json::Value* hooks = object.find("poststopHooks"))
     record.has_poststop_hooks = hooks->as_boolean();
-  record.intel_rdt_directory = text_of(object, "intelRdtDirectory");
   return record;
 }
 

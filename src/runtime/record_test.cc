@@ -91,11 +91,9 @@ TEST(ContainerDirectory, KeepsTheRecordAsItWas) {
   Record record = some_record("web");
   record.annotations = {{"a", "b\n\"c\""}, {"", "empty"}};
   record.cgroup_directories = {":/sys/fs/cgroup/x", "cpu,cpuacct:/sys/fs/cgroup/cpu/x"};
-  record.systemd_unit = "bulkhead-web.scope";
   record.cgroup_driver = isolation::CgroupDriver::kSystemd;
   record.own_pid_namespace = false;
   record.has_poststop_hooks = true;
-  record.intel_rdt_directory = "/sys/fs/resctrl/web";
   const auto directory = ContainerDirectory::take(place.path(), "web");
   ASSERT_TRUE(directory->write_record(record));
   const auto read = directory->read_record();
@@ -163,7 +161,9 @@ TEST(ContainerDirectory, MakesAnotherChangeWaitForTheLock) {
     ::_exit(::write(ends[1], &answer, 1) == 1 ? 0 : 1);
   }
   ::close(ends[1]);
-  struct timespec patience{0, 50'000'000};
+  struct timespec patience {
+    0, 50'000'000
+  };
   ::nanosleep(&patience, nullptr);
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   char answer = 0;

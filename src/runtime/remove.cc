@@ -64,9 +64,6 @@ Result<std::vector<Error>> remove_container(ContainerDirectory directory, const 
   if (observation.status != Status::kStopped && observation.init.pid.value() > 0)
     TRY(kill_init(record, observation, groups));
   TRY(remove_groups(record, groups));
-  if (!record.intel_rdt_directory.empty() && ::rmdir(record.intel_rdt_directory.c_str()) != 0 &&
-      errno != ENOENT)
-    return std::unexpected(Error(SysError{"rmdir", errno, record.intel_rdt_directory.c_str()}));
 
   std::vector<Error> errors;
   auto spec = configuration_for_hooks(directory, record);
