@@ -23,8 +23,8 @@
 #include "runtime/console_socket.h"
 #include "runtime/pid_file.h"
 #include "runtime/procfs.h"
-#include "runtime/unsupported.h"
 #include "runtime/terminal_pump.h"
+#include "runtime/unsupported.h"
 #include "runtime/warnings.h"
 #include "sys/file.h"
 

@@ -49,7 +49,7 @@ Result<void> make_directories(const std::string& path) {
 
 // By the number that the kernel gives the namespace that it starts with (PROC_USER_INIT_INO).
 bool in_initial_user_namespace() {
-  struct stat status {};
+  struct stat status{};
   return ::stat("/proc/self/ns/user", &status) == 0 && status.st_ino == 0xEFFFFFFDU;
 }
 
@@ -221,7 +221,7 @@ Result<ContainerDirectory> ContainerDirectory::open_locked(const std::string& st
 SysResult<void> ContainerDirectory::lock() const noexcept {
   while (lock_file(directory_.get(), LOCK_EX) != 0)
     if (errno != EINTR) return sys_fail("flock");
-  struct stat status {};
+  struct stat status{};
   if (::fstat(directory_.get(), &status) != 0) return sys_fail("fstat");
   // Whoever held the lock before us may have removed the container.
   if (status.st_nlink == 0) return sys_fail_with(ENOENT, "flock");
@@ -376,7 +376,7 @@ Result<void> ContainerDirectory::remove() && {
 }
 
 std::string now_rfc3339() {
-  struct timespec now {};
+  struct timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   // Not gmtime_r(3): it reads the host's time zone from files, which UTC has no use for.
   using namespace std::chrono;

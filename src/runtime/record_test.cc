@@ -161,9 +161,7 @@ TEST(ContainerDirectory, MakesAnotherChangeWaitForTheLock) {
     ::_exit(::write(ends[1], &answer, 1) == 1 ? 0 : 1);
   }
   ::close(ends[1]);
-  struct timespec patience {
-    0, 50'000'000
-  };
+  struct timespec patience{0, 50'000'000};
   ::nanosleep(&patience, nullptr);
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   char answer = 0;
