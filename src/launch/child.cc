@@ -85,11 +85,7 @@ SysResult<void> detach_from_caller(const ChildInput& input) noexcept {
 // container's cgroup namespace is entered from within it; then all namespaces at once.
 template <class Sequence>
 SysResult<void> join_container(const Plan<Sequence>& plan, const ChildInput& input) noexcept {
-  using isolation::Scheduling;
-  constexpr HostPid kThisProcess{0};
-  if (plan.template has<Scheduling>())
-    TRY(Scheduling::apply_initial_cpus(plan.template get<Scheduling>()));
-  TRY(use_host_privileges(plan, kThisProcess));
+  TRY(prepare_to_join(plan));
   for (const int file : input.cgroup_files)
     if (::write(file, "0", 1) != 1) return sys_fail("write to the container's cgroup");
   if (::setns(input.join_process, input.join_namespaces) != 0) return sys_fail("setns");

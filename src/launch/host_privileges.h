@@ -20,4 +20,15 @@ SysResult<void> use_host_privileges(const Plan<Sequence>& plan, HostPid process)
   return {};
 }
 
+// What an exec does by itself before it leaves the host: the above, and the CPUs until then. What is
+// set here is inherited by fork.
+template <class Sequence>
+SysResult<void> prepare_to_join(const Plan<Sequence>& plan) noexcept {
+  using isolation::Scheduling;
+  constexpr HostPid kThisProcess{0};
+  if (plan.template has<Scheduling>())
+    TRY(Scheduling::apply_initial_cpus(plan.template get<Scheduling>()));
+  return use_host_privileges(plan, kThisProcess);
+}
+
 }  // namespace bulkhead::launch

@@ -11,6 +11,7 @@
 #include "isolation/cgroup/parent.h"
 #include "isolation/namespace.h"
 #include "isolation/seccomp/listener.h"
+#include "launch/host_privileges.h"
 #include "launch/launch.h"
 #include "launch/pid_visit.h"
 #include "oci/decode.h"
@@ -244,6 +245,8 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
     if (!same) return std::unexpected(Error(SysError{"fcntl(F_DUPFD_CLOEXEC)", errno}));
     launch_options.clone.joins.push_back({std::move(same), types});
     launch_options.clone.cgroup_files = files;
+    // Inherited on the way: in there nobody but the host's root could do it.
+    TRY(launch::prepare_to_join(plan));
   }
   TRY_ASSIGN(PidFd process, launch::launch(plan, input, launch_options, joining));
   launch::ChildGuard guard(process);
