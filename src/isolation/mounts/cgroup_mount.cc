@@ -78,7 +78,7 @@ class GroupPath {
 constexpr MountAttributes kReadOnly{MOUNT_ATTR_RDONLY, 0, 0, -1};
 
 SysResult<void> mount_one_hierarchy(const MountPlan& plan, std::string_view groups,
-                                    const ChildContext& child, WorkingDirectory& here) noexcept {
+                                    const ChildContext& child, CurrentDirectory& here) noexcept {
   const CgroupView& view = plan.cgroups.front();
   GroupPath path;
   TRY(path.set(view, groups));
@@ -108,7 +108,7 @@ SysResult<Fd> directory_of_hierarchies(const MountPlan& plan) noexcept {
 
 SysResult<void> finish_one(const MountPlan& plan, const CgroupView& view, int directory,
                            const MountAttributes& attributes, const ChildContext& child,
-                           WorkingDirectory& here) noexcept {
+                           CurrentDirectory& here) noexcept {
   const auto mounted = open_at(directory, view.name.c_str(), O_PATH | O_DIRECTORY);
   if (!mounted) return std::unexpected(mounted.error());
   return finish_attributes(mounted->get(), Recursion::kThisMount, attributes, plan, child, here);
@@ -117,7 +117,7 @@ SysResult<void> finish_one(const MountPlan& plan, const CgroupView& view, int di
 // The attributes of the directory and of all hierarchies in it: one call, or one each before
 // Linux 5.12.
 SysResult<void> finish_hierarchies(const MountPlan& plan, int directory, std::string_view groups,
-                                   const ChildContext& child, WorkingDirectory& here) noexcept {
+                                   const ChildContext& child, CurrentDirectory& here) noexcept {
   const auto set = set_attributes(directory, "", Recursion::kWholeTree, plan.tree_attributes);
   if (!set && set.error().error != ENOSYS)
     return sys_fail_with(set.error().error, set.error().call, plan.destination());
@@ -134,7 +134,7 @@ SysResult<void> finish_hierarchies(const MountPlan& plan, int directory, std::st
 }
 
 SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view groups,
-                                      const ChildContext& child, WorkingDirectory& here) noexcept {
+                                      const ChildContext& child, CurrentDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
   auto directory = directory_of_hierarchies(plan);
@@ -165,7 +165,7 @@ SysResult<void> mount_all_hierarchies(const MountPlan& plan, std::string_view gr
 }  // namespace
 
 SysResult<void> mount_cgroups(const MountPlan& plan, ChildContext& child,
-                              WorkingDirectory& here) noexcept {
+                              CurrentDirectory& here) noexcept {
   char buffer[8192];
   const auto groups = read_small_file_at(child.proc, "self/cgroup", buffer);
   if (!groups) return std::unexpected(groups.error());

@@ -99,7 +99,7 @@ SysError name_bad_option(const SysError& error, const MountPlan& plan) noexcept 
 }
 
 SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
-                              WorkingDirectory& here) noexcept {
+                              CurrentDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
   const ClassicMount mount{plan.source.c_str(), plan.type.c_str(), plan.flags, data_of(plan)};
@@ -120,7 +120,7 @@ SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
 }
 
 SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
-                          const ChildContext& child, WorkingDirectory& here) noexcept {
+                          const ChildContext& child, CurrentDirectory& here) noexcept {
   auto root = new_file_system(plan);
   if (root) {
     // Before it is covered: what tmpcopyup copies.
@@ -142,7 +142,7 @@ SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
 }
 
 SysResult<void> apply_fresh(const MountPlan& plan, ChildContext& child,
-                            WorkingDirectory& here) noexcept {
+                            CurrentDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, -1);
   if (!destination) return std::unexpected(destination.error());
   auto root = mount_fresh(plan, *destination, child, here);
@@ -158,7 +158,7 @@ SysResult<void> apply_fresh(const MountPlan& plan, ChildContext& child,
 }
 
 SysResult<void> apply_bind(const MountPlan& plan, const ChildContext& child,
-                           WorkingDirectory& here) noexcept {
+                           CurrentDirectory& here) noexcept {
   auto source = open_bind_source(plan.source.c_str(), plan);
   if (!source) return std::unexpected(source.error());
   if (plan.source_must_be_procfs && !is_on_procfs(source->tree.get()))
@@ -177,7 +177,7 @@ SysResult<void> apply_from_parent(const MountPlan& plan, const ChildContext& chi
 }
 
 SysResult<void> apply_remount(const MountPlan& plan, const ChildContext& child,
-                              WorkingDirectory& here) noexcept {
+                              CurrentDirectory& here) noexcept {
   auto mounted = RootDir(child.root).open(plan.destination(), O_PATH);
   if (!mounted) return about(mounted.error(), plan);
   Destination destination;
@@ -187,7 +187,7 @@ SysResult<void> apply_remount(const MountPlan& plan, const ChildContext& child,
 }
 
 SysResult<void> apply_one(const MountPlan& plan, ChildContext& child,
-                          WorkingDirectory& here) noexcept {
+                          CurrentDirectory& here) noexcept {
   switch (plan.method) {
     case MountMethod::kClassic: return apply_classic(plan, child, here);
     case MountMethod::kFresh: return apply_fresh(plan, child, here);
@@ -201,7 +201,7 @@ SysResult<void> apply_one(const MountPlan& plan, ChildContext& child,
 
 }  // namespace
 
-SysResult<void> WorkingDirectory::enter(int directory) noexcept {
+SysResult<void> CurrentDirectory::enter(int directory) noexcept {
   if (now_ == directory) return {};
   if (::fchdir(directory) != 0) return sys_fail("fchdir");
   now_ = directory;
@@ -235,7 +235,7 @@ SysResult<void> attach_at(int tree, const Destination& destination,
 
 SysResult<void> mount_there(const MountPlan& plan, const Destination& destination,
                             const ClassicMount& mount, const ChildContext& child,
-                            WorkingDirectory& here) noexcept {
+                            CurrentDirectory& here) noexcept {
   const DescriptorPath by_descriptor(destination.directory);
   const bool by_name = *destination.name != '\0';
   TRY(here.enter(by_name ? destination.directory : child.proc));
@@ -262,7 +262,7 @@ SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
 
 SysResult<void> finish_attributes(int root, Recursion recursion, const MountAttributes& attributes,
                                   const MountPlan& plan, const ChildContext& child,
-                                  WorkingDirectory& here) noexcept {
+                                  CurrentDirectory& here) noexcept {
   if (attributes.empty()) return {};
   here.forget();
   const auto set = set_attributes_anyhow(child.proc, root, recursion, attributes);
@@ -287,7 +287,7 @@ SysResult<BindSource> open_bind_source(const char* path, const MountPlan& plan) 
 }
 
 SysResult<void> place_bind(BindSource source, const MountPlan& plan, const ChildContext& child,
-                           WorkingDirectory& here) noexcept {
+                           CurrentDirectory& here) noexcept {
   const auto destination = find_destination(plan, child, source.tree.get());
   if (!destination) return std::unexpected(destination.error());
   if (source.detached) {
@@ -323,7 +323,7 @@ SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexce
   // Directories made on the way must be passable for the container's users, whatever the caller's
   // mask; the process's own mask is set by the identity layer.
   ::umask(0022);
-  WorkingDirectory here;
+  CurrentDirectory here;
   for (const MountPlan& mount : plan.mounts) TRY(apply_one(mount, child, here));
   return {};
 }

@@ -9,7 +9,7 @@ namespace bulkhead::isolation {
 
 // The working directory, as a memory: classic mount(2) takes only paths, and a path relative to a
 // directory that is known to be right cannot be led astray by the image.
-class WorkingDirectory {
+class CurrentDirectory {
  public:
   SysResult<void> enter(int directory) noexcept;
   // To be said when an entered descriptor is closed: its number may mean something else later.
@@ -46,7 +46,7 @@ struct ClassicMount {
 };
 SysResult<void> mount_there(const MountPlan& plan, const Destination& destination,
                             const ClassicMount& mount, const ChildContext& child,
-                            WorkingDirectory& here) noexcept;
+                            CurrentDirectory& here) noexcept;
 // The root of what has just been mounted there by mount(2), looked up once more. It must be another
 // directory than the one that was covered.
 SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
@@ -55,7 +55,7 @@ SysResult<Fd> open_mounted(const MountPlan& plan, const Destination& covered,
 // Attributes of what is attached, on any kernel.
 SysResult<void> finish_attributes(int root, Recursion recursion, const MountAttributes& attributes,
                                   const MountPlan& plan, const ChildContext& child,
-                                  WorkingDirectory& here) noexcept;
+                                  CurrentDirectory& here) noexcept;
 
 // A bind of `path` as a detached mount, with the attributes of the tree. Where the new mount API is
 // missing, `detached` is false and the descriptor is that of the source itself.
@@ -67,11 +67,11 @@ struct BindSource {
 SysResult<BindSource> open_bind_source(const char* path, const MountPlan& plan) noexcept;
 // Puts it on its destination and gives it the attributes that are still missing.
 SysResult<void> place_bind(BindSource source, const MountPlan& plan, const ChildContext& child,
-                           WorkingDirectory& here) noexcept;
+                           CurrentDirectory& here) noexcept;
 
 // cgroup_mount.cc
 SysResult<void> mount_cgroups(const MountPlan& plan, ChildContext& child,
-                              WorkingDirectory& here) noexcept;
+                              CurrentDirectory& here) noexcept;
 
 // copy_up.cc: the files beneath `from` into the empty file system `to`: names, contents, links,
 // owners, modes, times. Mounts beneath `from` are left out.
