@@ -114,7 +114,8 @@ TEST_F(Confined, NobodyConnectsExecutesOrForks) {
     EXPECT_TRUE(
         killed_inside(kind, [] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; }));
     // Calls newer than any in the profile do not exist for it.
-    EXPECT_FALSE(possible_inside(kind, [] { return ::syscall(SYS_io_uring_setup, 1, nullptr) >= 0; }));
+    EXPECT_FALSE(
+        possible_inside(kind, [] { return ::syscall(SYS_io_uring_setup, 1, nullptr) >= 0; }));
   }
   EXPECT_TRUE(possible_outside(opens_socket));
   EXPECT_TRUE(possible_outside(executes));
