@@ -73,8 +73,11 @@ Result<Fd> mount_snapshot(const Snapshot& snapshot, int user_namespace, OverlayM
   if (method != OverlayMethod::kPrivateNamespace) {
     auto mount = mount_detached_layers(snapshot, user_namespace);
     if (mount) return *std::move(mount);
-    // EINVAL: older kernels have no such option, or do not take a detached layer.
-    if (method == OverlayMethod::kDetachedLayers || mount.error().error != EINVAL)
+    const int error = mount.error().error;
+    // EOPNOTSUPP: before 6.5 no option of the overlay takes a descriptor. EINVAL: before 6.15 it
+    // takes none of a detached mount.
+    if (method == OverlayMethod::kDetachedLayers ||
+        (error != EINVAL && error != EOPNOTSUPP && error != ENOSYS))
       return std::unexpected(explain_failure(snapshot, user_namespace, mount.error()));
   }
   auto mount = mount_in_private_namespace(snapshot, user_namespace);
