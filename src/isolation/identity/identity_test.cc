@@ -75,7 +75,7 @@ TEST(Identity, KeepsTheCapabilitiesForTheirOwnLayer) {
 }
 
 TEST(Identity, VerifyNoticesThatApplyNeverRan) {
-  const auto plan = *describe(with(1000, 1000));
+  const auto plan = *describe(with(54321, 54321));
   EXPECT_TRUE(in_child([&] {
     TestChild child;
     return !Identity::verify(plan, child);
