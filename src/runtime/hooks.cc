@@ -102,7 +102,8 @@ SysResult<void> PreparedHooks::run() const noexcept {
                               entry.timeout_milliseconds, state_.get()};
     const auto end = run_hook_process(command, output);
     if (!end) return sys_fail_with(end.error().error, end.error().call, entry.path.c_str());
-    if (end->timed_out) return sys_fail_with(ETIMEDOUT, "hook", entry.path.c_str());
+    if (end->timed_out)
+      return sys_fail_with(ECANCELED, "hook", report(entry, "killed after its timeout"));
     if (end->status.shell_code() == 0) continue;
     return sys_fail_with(ECANCELED, "hook",
                          report(entry, std::string_view(output.data(), end->output_size)));
