@@ -21,6 +21,9 @@ Error to_error(const Failure& failure, std::string_view program) {
     return Error(ErrorKind::kSystem,
                  std::string(layer) + ": asked for, but the kernel shows otherwise: " + what,
                  "the start was refused because a layer of isolation does not hold");
+  // A hook that did not succeed: its own words are the reason, and there is no errno.
+  if (failure.error == ECANCELED)
+    return Error(ErrorKind::kSystem, std::string(layer) + " failed: " + quoted(failure.subject));
   return Error(kind_of_errno(failure.error),
                std::string(layer) + ": " + what + ": " + errno_text(failure.error));
 }

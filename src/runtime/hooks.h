@@ -54,9 +54,8 @@ class PreparedHooks {
   // The child keeps this descriptor open until the hooks have run; -1 when there are no hooks.
   int state_descriptor() const noexcept { return state_.get(); }
 
-  // In the child. ETIMEDOUT when a hook was killed for its time limit; ECANCELED when it exited
-  // with another code than 0 or died by a signal; `subject` is the hook's path and what it last
-  // said.
+  // In the child. ECANCELED when a hook exited with another code than 0, died by a signal or was
+  // killed for its time limit; `subject` is the hook's path and what it last said.
   SysResult<void> run() const noexcept;
 
  private:

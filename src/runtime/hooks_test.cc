@@ -153,8 +153,8 @@ TEST(PreparedHooks, ReportTheHookAndItsLastLine) {
   EXPECT_STREQ(failed.error().subject, "/bin/sh: it is full");
   hook = shell("sleep 30");
   hook.timeout = 1;
-  EXPECT_EQ(PreparedHooks::prepare(HookStage::kStartContainer, {&hook, 1})->run().error().error,
-            ETIMEDOUT);
+  const auto slow = PreparedHooks::prepare(HookStage::kStartContainer, {&hook, 1});
+  EXPECT_STREQ(slow->run().error().subject, "/bin/sh: killed after its timeout");
   hook = {"/no/such/hook", {}, {}, std::nullopt};
   const auto missing = PreparedHooks::prepare(HookStage::kStartContainer, {&hook, 1});
   EXPECT_EQ(missing->run().error().error, ENOENT);
