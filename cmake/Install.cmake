@@ -5,7 +5,3 @@ foreach(page ${manual_pages})
   string(REGEX MATCH "[0-9]$" section ${page})
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
-if(EXISTS ${PROJECT_SOURCE_DIR}/docs/completion/bulkhead.bash)
-  install(FILES docs/completion/bulkhead.bash
-    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME bulkhead)
-endif()

@@ -79,7 +79,10 @@ Result<runtime::Container> launch(const Prepared& prepared, const RunOptions& op
                                             .bundle = prepared.store.path(),
                                             .start_mode = runtime::StartMode::kStartAtOnce,
                                             .defaults = composed.defaults,
-                                            .root_maker = &root});
+                                            .root_maker = &root,
+                                            // Nobody else would keep its limits of time, or
+                                            // give back what it has of the host.
+                                            .dies_with_us = true});
   if (!container)
     return std::unexpected(explain_launch_failure(std::move(container).error(), prepared.wish));
   return container;

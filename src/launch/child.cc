@@ -199,7 +199,10 @@ template <class Sequence>
   }
   if (input.hooks != nullptr)
     require(parent, "startContainer hook", input.hooks->run_start_container());
-  if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
+  // Set anew, because the change of identity has cleared it. A parent that has died in between is
+  // found out by the message below.
+  const unsigned long death_signal = input.dies_with_parent ? SIGKILL : 0;
+  if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0)
     fail_child(parent, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
   require(parent, "process", unblock_signals());
   require(parent, "handshake", parent.send({MessageType::kExecuting, 0, {}}));

@@ -42,6 +42,9 @@ struct ChildInput {
   int join_namespaces = 0;
   // An unprivileged parent can write the id maps only while the child is dumpable.
   bool dumpable_until_mapped = false;
+  // Nobody else stands by the program: it dies with the process that made it, unless it changes its
+  // own credentials or clears this (PR_SET_PDEATHSIG).
+  bool dies_with_parent = false;
   // Bit n - 1: signal n is ignored by this process. execve would hand that on.
   std::uint64_t ignored_signals = 0;
 };

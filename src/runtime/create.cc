@@ -259,6 +259,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.proc = proc.get();
   input.ignored_signals = host.ignored_signals;
   input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
+  input.dies_with_parent = wanted.dies_with_us;
   input.dumpable_until_mapped = is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
 
   Creation creation(wanted, planned, record, hooks, undo);

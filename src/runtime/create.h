@@ -36,6 +36,8 @@ struct NewContainer {
   StartMode start_mode = StartMode::kWaitForStart;
   isolation::Defaults defaults;
   RootMaker* root_maker = nullptr;
+  // With kStartAtOnce: the container's first process is killed when this process dies.
+  bool dies_with_us = false;
 };
 
 struct Container {
