@@ -42,7 +42,7 @@ struct Start {
   if (::syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC, Linux 5.11 */) != 0 &&
       errno != EINVAL && errno != ENOSYS)
     refuse(start);
-  struct sigaction fresh {};
+  struct sigaction fresh{};
   fresh.sa_handler = SIG_DFL;
   (void)::sigaction(SIGPIPE, &fresh, nullptr);
   sigset_t none;
@@ -53,7 +53,7 @@ struct Start {
 }
 
 std::int64_t now_milliseconds() noexcept {
-  struct timespec now {};
+  struct timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }

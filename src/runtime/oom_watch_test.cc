@@ -73,9 +73,7 @@ TEST(OomWatch, TellsAKillInAV1Group) {
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     ::_exit(memory == MAP_FAILED ? 1 : 0);
   }
-  struct pollfd item {
-    (*watch)->get(), (*watch)->events(), 0
-  };
+  struct pollfd item{(*watch)->get(), (*watch)->events(), 0};
   EXPECT_EQ(::poll(&item, 1, 10'000), 1);
   EXPECT_TRUE((*watch)->happened());
   int status = 0;
