@@ -51,15 +51,19 @@ function(bulkhead_fuzzers name)
   endforeach()
 endfunction()
 
-# bulkhead_program(NAME [STATIC] SOURCES ... LIBRARIES ...): a program that is installed to
-# <prefix>/bin and stands in <build>/bin. STATIC ones start without the dynamic linker.
+# bulkhead_program(NAME [STATIC [PROTECTED]] SOURCES ... LIBRARIES ...): a program that is installed
+# to <prefix>/bin and stands in <build>/bin. STATIC ones start without the dynamic linker; PROTECTED
+# ones first execute themselves from a read-only copy (isolation/descriptors/early_protection.h).
 function(bulkhead_program name)
-  cmake_parse_arguments(ARG "STATIC" "" "SOURCES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "STATIC;PROTECTED" "" "SOURCES;LIBRARIES" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE bulkhead_flags ${ARG_LIBRARIES})
   # The sanitizers and the fuzzer have no static runtime.
   if(ARG_STATIC AND NOT BULKHEAD_SANITIZE)
     target_link_options(${name} PRIVATE -static)
+    if(ARG_PROTECTED AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+      target_link_options(${name} PRIVATE -Wl,-e,bulkhead_entry -Wl,-u,bulkhead_entry)
+    endif()
   endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

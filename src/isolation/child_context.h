@@ -53,6 +53,9 @@ struct ChildContext {
   // By oci::NamespaceType: the number of the namespace that a layer entered by a path, as its
   // descriptor said; 0 for the others. verify compares it with /proc/self/ns.
   std::array<std::uint64_t, oci::kNamespaceTypeCount> entered{};
+  // A network namespace that was made ahead (network/ahead.h), to be entered in place of a new one; -1
+  // when there is none. Close-on-exec.
+  int network = -1;
   // The process was cloned straight into its cgroup v2 group (CLONE_INTO_CGROUP).
   bool cloned_into_cgroup = false;
   // Descriptors of launch/ itself (handshake, start signal) that must live until execve; all are

@@ -154,6 +154,7 @@ template <class Sequence>
   context.proc = input.proc;
   context.joined = input.joined;
   context.entered = input.entered;
+  context.network = input.network;
   context.cloned_into_cgroup = input.cloned_into_cgroup;
   Kept kept;
   kept.add(parent.get());

@@ -12,6 +12,7 @@
 
 #include "isolation/cgroup/discover.h"
 #include "isolation/mounts/parent_mounts.h"
+#include "isolation/network/ahead.h"
 #include "isolation/seccomp/listener.h"
 #include "isolation/user/id_maps.h"
 #include "launch/host_privileges.h"
@@ -208,7 +209,8 @@ bool has_hooks_before_start(const oci::Spec& spec) {
 
 // Everything after the plan stands: from the first thing on disk to the process that is ready.
 Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
-                            const isolation::HostFacts& host, Undo& undo) {
+                            const isolation::HostFacts& host,
+                            isolation::NetworkAhead& network_ahead, Undo& undo) {
   const ContainerPlan& plan = planned.layers;
   const CreateOptions& options = wanted.options;
   const Record record = record_of(wanted, plan);
@@ -261,6 +263,9 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
   input.dies_with_parent = wanted.dies_with_us;
   input.dumpable_until_mapped = is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
+
+  const Fd network = network_ahead.take();
+  input.network = network.get();
 
   Creation creation(wanted, planned, record, hooks, undo);
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
@@ -330,6 +335,8 @@ Result<Container> make_container(NewContainer wanted) {
   if (!wanted.spec.process)
     return fail(ErrorKind::kInvalid, "/process: missing",
                 "a container that is to be started needs a process");
+  isolation::NetworkAhead network_ahead;
+  if (isolation::NetworkAhead::fits(wanted.spec)) network_ahead.start();
   TRY_ASSIGN(ContainerDirectory directory,
              ContainerDirectory::take(wanted.options.common.state_root, wanted.options.id));
   Undo undo(std::move(directory));
@@ -346,7 +353,7 @@ Result<Container> make_container(NewContainer wanted) {
              isolation::describe_parent_mounts(request, host));
   for (const std::string& layer : wanted.options.common.removed_layers)
     if (!plan.remove(layer)) return fail(ErrorKind::kUsage, "no layer is named " + layer);
-  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, undo);
+  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, network_ahead, undo);
 }
 
 }  // namespace bulkhead::runtime

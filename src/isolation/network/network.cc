@@ -1,6 +1,7 @@
 #include "isolation/network/network.h"
 
 #include <net/if.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -47,6 +48,11 @@ Explanation NetworkNamespace::explain(const Plan& plan) {
 }
 
 SysResult<void> NetworkNamespace::apply(const Plan& plan, ChildContext& child) noexcept {
+  if (plan.is_new() && child.network >= 0) {
+    if (::setns(child.network, CLONE_NEWNET) != 0)
+      return sys_fail("setns(CLONE_NEWNET)", "the namespace that was made ahead");
+    return {};
+  }
   TRY(enter_namespace(plan, child));
   if (plan.wish != NamespaceWish::kNew) return {};
   TRY_ASSIGN(const Fd socket, any_socket());

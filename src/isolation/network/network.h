@@ -30,7 +30,7 @@ struct NetworkNamespace {
 
   static Result<Plan> describe(const Request& request, const HostFacts& host);
   static Explanation explain(const Plan& plan);
-  // A new namespace has its loopback interface raised.
+  // A new namespace has its loopback interface raised; it may have been made ahead (ahead.h).
   static SysResult<void> apply(const Plan& plan, ChildContext& child) noexcept;
   static SysResult<void> verify(const Plan& plan, ChildContext& child) noexcept;
 };
