@@ -35,6 +35,8 @@ struct ChildContext {
   // O_PATH directory of a procfs that shows this process, checked by PROC_SUPER_MAGIC before any
   // container content was reachable. The only way in which layers name /proc files ("self/status").
   int proc = -1;
+  // O_PATH of this process's own directory of namespaces, opened when it is first needed.
+  int namespaces = -1;
   // O_PATH directory of the container's root, set by the rootfs layer.
   int root = -1;
   // Roots of the file systems that the mounts layer itself made fresh at /proc, /sys, /dev and

@@ -123,8 +123,9 @@ Result<HostFacts> gather_host_facts() {
   facts.egid = ::getegid();
   facts.last_capability = last_capability();
   TRY(read_capabilities(proc.get(), facts));
+  TRY_ASSIGN(const Fd namespaces, open_own_namespaces(proc.get()));
   for (std::size_t i = 0; i < facts.namespaces.size(); ++i) {
-    const auto number = own_namespace_number(proc.get(), static_cast<oci::NamespaceType>(i));
+    const auto number = own_namespace_number(namespaces.get(), static_cast<oci::NamespaceType>(i));
     if (number) {
       facts.namespaces[i] = *number;
     } else if (number.error().error != ENOENT) {

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <array>
-#include <cstring>
 
 #include "base/text.h"
 #include "sys/file.h"
@@ -18,7 +17,7 @@ namespace {
 
 struct Kind {
   std::string_view name;  // of the runtime specification
-  const char* proc_link;  // beneath procfs
+  const char* link;       // beneath /proc/PID/ns
   std::uint64_t flag;
   const char* unshare_call;  // static texts for errors
   const char* setns_call;
@@ -26,15 +25,15 @@ struct Kind {
 
 // By oci::NamespaceType.
 constexpr std::array<Kind, oci::kNamespaceTypeCount> kKinds{{
-    {"pid", "self/ns/pid", CLONE_NEWPID, "unshare(CLONE_NEWPID)", "setns(CLONE_NEWPID)"},
-    {"network", "self/ns/net", CLONE_NEWNET, "unshare(CLONE_NEWNET)", "setns(CLONE_NEWNET)"},
-    {"mount", "self/ns/mnt", CLONE_NEWNS, "unshare(CLONE_NEWNS)", "setns(CLONE_NEWNS)"},
-    {"ipc", "self/ns/ipc", CLONE_NEWIPC, "unshare(CLONE_NEWIPC)", "setns(CLONE_NEWIPC)"},
-    {"uts", "self/ns/uts", CLONE_NEWUTS, "unshare(CLONE_NEWUTS)", "setns(CLONE_NEWUTS)"},
-    {"user", "self/ns/user", CLONE_NEWUSER, "unshare(CLONE_NEWUSER)", "setns(CLONE_NEWUSER)"},
-    {"cgroup", "self/ns/cgroup", CLONE_NEWCGROUP, "unshare(CLONE_NEWCGROUP)",
+    {"pid", "pid", CLONE_NEWPID, "unshare(CLONE_NEWPID)", "setns(CLONE_NEWPID)"},
+    {"network", "net", CLONE_NEWNET, "unshare(CLONE_NEWNET)", "setns(CLONE_NEWNET)"},
+    {"mount", "mnt", CLONE_NEWNS, "unshare(CLONE_NEWNS)", "setns(CLONE_NEWNS)"},
+    {"ipc", "ipc", CLONE_NEWIPC, "unshare(CLONE_NEWIPC)", "setns(CLONE_NEWIPC)"},
+    {"uts", "uts", CLONE_NEWUTS, "unshare(CLONE_NEWUTS)", "setns(CLONE_NEWUTS)"},
+    {"user", "user", CLONE_NEWUSER, "unshare(CLONE_NEWUSER)", "setns(CLONE_NEWUSER)"},
+    {"cgroup", "cgroup", CLONE_NEWCGROUP, "unshare(CLONE_NEWCGROUP)",
      "setns(CLONE_NEWCGROUP)"},
-    {"time", "self/ns/time", CLONE_NEWTIME, "unshare(CLONE_NEWTIME)", "setns(CLONE_NEWTIME)"},
+    {"time", "time", CLONE_NEWTIME, "unshare(CLONE_NEWTIME)", "setns(CLONE_NEWTIME)"},
 }};
 
 const Kind& kind_of(oci::NamespaceType type) noexcept {
@@ -68,7 +67,7 @@ Result<NamespacePlan> plan_namespace(oci::NamespaceType type, const Request& req
     if (!entry.path.empty() && entry.path.front() != '/')
       return fail(ErrorKind::kInvalid, where + "/path: " + quoted(entry.path) + " is not absolute",
                   "give a path such as /proc/PID/ns/" +
-                      std::string(kind_of(type).proc_link + std::strlen("self/ns/")));
+                      std::string(kind_of(type).link));
     if (entry.path.find('\0') != std::string::npos)
       return fail(ErrorKind::kInvalid,
                   where + "/path: " + quoted(entry.path) + " holds a NUL byte");
@@ -120,10 +119,23 @@ SysResult<void> enter_namespace(const NamespacePlan& plan, ChildContext& child) 
   return {};
 }
 
-SysResult<std::uint64_t> own_namespace_number(int proc, oci::NamespaceType type) noexcept {
-  const char* link = kind_of(type).proc_link;
+SysResult<Fd> open_own_namespaces(int proc) noexcept {
+  return open_at(proc, "self/ns", O_PATH | O_DIRECTORY);
+}
+
+SysResult<std::uint64_t> own_namespace_number(ChildContext& child,
+                                              oci::NamespaceType type) noexcept {
+  if (child.namespaces < 0) {
+    TRY_ASSIGN(Fd directory, open_own_namespaces(child.proc));
+    child.namespaces = directory.release();
+  }
+  return own_namespace_number(child.namespaces, type);
+}
+
+SysResult<std::uint64_t> own_namespace_number(int namespaces, oci::NamespaceType type) noexcept {
+  const char* link = kind_of(type).link;
   char text[64];
-  const ssize_t size = ::readlinkat(proc, link, text, sizeof text);
+  const ssize_t size = ::readlinkat(namespaces, link, text, sizeof text);
   if (size < 0) return sys_fail("readlink", link);
   // "net:[4026531840]"
   std::string_view rest(text, static_cast<std::size_t>(size));
@@ -139,12 +151,12 @@ SysResult<std::uint64_t> own_namespace_number(int proc, oci::NamespaceType type)
 
 SysResult<void> verify_namespace(const NamespacePlan& plan, ChildContext& child) noexcept {
   if (plan.wish == NamespaceWish::kShared || plan.wish == NamespaceWish::kInside) return {};
-  const auto own = own_namespace_number(child.proc, plan.type);
+  const auto own = own_namespace_number(child, plan.type);
   if (!own) return std::unexpected(own.error());
   if (plan.wish == NamespaceWish::kNew) {
     if (*own == plan.host)
       return not_held("the process is still in the runtime's namespace",
-                      kind_of(plan.type).proc_link);
+                      kind_of(plan.type).link);
     return {};
   }
   const std::uint64_t entered = child.entered[static_cast<std::size_t>(plan.type)];

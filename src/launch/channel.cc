@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <algorithm>
 #include <cstring>
 
 namespace bulkhead::launch {
@@ -15,15 +14,14 @@ SysResult<std::pair<Channel, Channel>> Channel::make_pair() noexcept {
   return std::pair(Channel(Fd(ends[0])), Channel(Fd(ends[1])));
 }
 
-SysResult<void> Channel::send(const Message& message, std::span<const int> descriptors,
-                              const Failure* failure) const noexcept {
+SysResult<void> Channel::send(const Message& message,
+                              std::span<const int> descriptors) const noexcept {
   if (descriptors.size() > kMostDescriptors) return sys_fail_with(E2BIG, "sendmsg");
-  struct iovec parts[2] = {{const_cast<Message*>(&message), sizeof message},
-                           {const_cast<Failure*>(failure), sizeof *failure}};
+  struct iovec part{const_cast<Message*>(&message), sizeof message};
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)];
   struct msghdr header{};
-  header.msg_iov = parts;
-  header.msg_iovlen = failure != nullptr ? 2 : 1;
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
   if (!descriptors.empty()) {
     header.msg_control = control;
     header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
@@ -40,12 +38,11 @@ SysResult<void> Channel::send(const Message& message, std::span<const int> descr
 }
 
 SysResult<void> Channel::receive(Received& into) const noexcept {
-  struct iovec parts[2] = {{&into.message, sizeof into.message},
-                           {&into.failure, sizeof into.failure}};
+  struct iovec content{&into.message, sizeof into.message};
   alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)];
   struct msghdr header{};
-  header.msg_iov = parts;
-  header.msg_iovlen = 2;
+  header.msg_iov = &content;
+  header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   ssize_t size = 0;
@@ -68,27 +65,11 @@ SysResult<void> Channel::receive(Received& into) const noexcept {
     }
   }
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return sys_fail_with(EBADMSG, "recvmsg");
-  const bool whole = static_cast<std::size_t>(size) >= sizeof into.message;
-  const bool failed = whole && into.message.type == MessageType::kFailed;
-  const std::size_t expected = sizeof into.message + (failed ? sizeof into.failure : 0);
-  if (!whole || static_cast<std::size_t>(size) != expected)
+  if (static_cast<std::size_t>(size) != sizeof into.message)
     return sys_fail_with(EBADMSG, "recvmsg");
   // What the other side wrote is text only up to the NUL that we put there.
   into.message.purpose[sizeof into.message.purpose - 1] = '\0';
-  if (failed) {
-    into.failure.layer[sizeof into.failure.layer - 1] = '\0';
-    into.failure.call[sizeof into.failure.call - 1] = '\0';
-    into.failure.subject[sizeof into.failure.subject - 1] = '\0';
-    into.failure.head_size =
-        std::min<std::uint32_t>(into.failure.head_size, sizeof into.failure.head);
-  }
   return {};
-}
-
-void copy_text(std::span<char> target, std::string_view text) noexcept {
-  const std::size_t size = std::min(text.size(), target.size() - 1);
-  std::memcpy(target.data(), text.data(), size);
-  target[size] = '\0';
 }
 
 }  // namespace bulkhead::launch

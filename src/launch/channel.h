@@ -1,8 +1,8 @@
 // The handshake between the two halves of a launch, and between a waiting container and `start`:
 // whole messages over a SOCK_SEQPACKET socket, with descriptors beside them. Nothing here allocates.
 //
-// The child closes its end by execve (close-on-exec), so an end of file after kExecuting means that
-// the workload runs; an end of file before it means that the child died.
+// The child closes its end by execve (close-on-exec) and by its death. Which of them it was, and why
+// it failed, stands in the Outcome.
 #pragma once
 
 #include <array>
@@ -28,22 +28,10 @@ enum class MessageType : std::uint32_t {
   kDescriptor,  // purpose says which; + the descriptor
   kRootBuilt,   // namespaces and mounts stand, the root is not switched yet
   kReady,       // every layer but the last two holds; waiting for the start
-  kExecuting,   // about to install the last layers and to call execve
-  kFailed,      // a Failure follows
+  kOutcome,     // to `start`, which does not share memory with it: + the Outcome's descriptor
 };
 
 inline constexpr std::size_t kMostDescriptors = 128;  // in one message; the kernel's limit is 253
-
-// What the child says when it cannot go on.
-struct Failure {
-  std::int32_t error = 0;
-  char layer[32] = {};
-  char call[96] = {};
-  char subject[256] = {};  // empty: none
-  // The first bytes of the file that execve refused, so that the parent can say why.
-  std::uint32_t head_size = 0;
-  char head[1024] = {};
-};
 
 struct Message {
   MessageType type{};
@@ -54,7 +42,6 @@ struct Message {
 // A received message; descriptors that nobody takes are closed by the destructor.
 struct Received {
   Message message;
-  Failure failure;
   std::array<Fd, kMostDescriptors> descriptors;
   std::size_t descriptor_count = 0;
   bool end_of_file = false;
@@ -68,8 +55,8 @@ class Channel {
   // Parent's end, child's end.
   static SysResult<std::pair<Channel, Channel>> make_pair() noexcept;
 
-  SysResult<void> send(const Message& message, std::span<const int> descriptors = {},
-                       const Failure* failure = nullptr) const noexcept;
+  SysResult<void> send(const Message& message,
+                       std::span<const int> descriptors = {}) const noexcept;
   // Blocks until a message arrives or the other side is gone (end_of_file).
   SysResult<void> receive(Received& into) const noexcept;
 
@@ -79,8 +66,5 @@ class Channel {
  private:
   Fd fd_;
 };
-
-// Copies as much of `text` as fits, with a terminating NUL.
-void copy_text(std::span<char> target, std::string_view text) noexcept;
 
 }  // namespace bulkhead::launch

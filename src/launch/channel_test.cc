@@ -21,22 +21,6 @@ TEST(Channel, CarriesMessagesWhole) {
   EXPECT_EQ(received.message.type, MessageType::kReady);
 }
 
-TEST(Channel, CarriesAFailureWithItsSubjectAndHead) {
-  auto ends = Channel::make_pair();
-  ASSERT_TRUE(ends);
-  Failure failure;
-  failure.error = EPERM;
-  copy_text(failure.layer, "mounts");
-  copy_text(failure.call, "move_mount");
-  copy_text(failure.subject, std::string(4000, 'x'));
-  ASSERT_TRUE(ends->second.send({MessageType::kFailed, 0, {}}, {}, &failure));
-  Received received;
-  ASSERT_TRUE(ends->first.receive(received));
-  EXPECT_EQ(received.failure.error, EPERM);
-  EXPECT_STREQ(received.failure.layer, "mounts");
-  EXPECT_EQ(std::string_view(received.failure.subject).size(), sizeof failure.subject - 1);
-}
-
 TEST(Channel, HandsDescriptorsOverCloseOnExec) {
   auto ends = Channel::make_pair();
   ASSERT_TRUE(ends);

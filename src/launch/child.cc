@@ -1,5 +1,6 @@
 #include "launch/child.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -23,12 +24,12 @@ struct Stage;
 template <class... Ls>
 struct Stage<std::tuple<Ls*...>> {
   template <class Plan>
-  static void apply(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
-    (apply_one<Ls>(plan, context, channel), ...);
+  static void apply(const Plan& plan, ChildContext& context, const Outcome& outcome) noexcept {
+    (apply_one<Ls>(plan, context, outcome), ...);
   }
   template <class Plan>
-  static void verify(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
-    (verify_one<Ls>(plan, context, channel), ...);
+  static void verify(const Plan& plan, ChildContext& context, const Outcome& outcome) noexcept {
+    (verify_one<Ls>(plan, context, outcome), ...);
   }
 
  private:
@@ -39,21 +40,21 @@ struct Stage<std::tuple<Ls*...>> {
     return false;
   }
   template <class L, class Plan>
-  static void apply_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+  static void apply_one(const Plan& plan, ChildContext& context, const Outcome& outcome) noexcept {
     if (!plan.template has<L>()) return;
     if (const auto done = L::apply(plan.template get<L>(), context); !done)
-      fail_child(channel, L::kName, done.error());
-    if constexpr (verified_at_once<L>()) check<L>(plan, context, channel);
+      fail_child(outcome, L::kName, done.error());
+    if constexpr (verified_at_once<L>()) check<L>(plan, context, outcome);
   }
   template <class L, class Plan>
-  static void verify_one(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+  static void verify_one(const Plan& plan, ChildContext& context, const Outcome& outcome) noexcept {
     if constexpr (!verified_at_once<L>())
-      if (plan.template has<L>()) check<L>(plan, context, channel);
+      if (plan.template has<L>()) check<L>(plan, context, outcome);
   }
   template <class L, class Plan>
-  static void check(const Plan& plan, ChildContext& context, const Channel& channel) noexcept {
+  static void check(const Plan& plan, ChildContext& context, const Outcome& outcome) noexcept {
     if (const auto holds = L::verify(plan.template get<L>(), context); !holds)
-      fail_child(channel, L::kName, holds.error());
+      fail_child(outcome, L::kName, holds.error());
   }
 };
 
@@ -130,6 +131,15 @@ SysResult<Channel> wait_for_start(int listener) noexcept {
   }
 }
 
+// A parent that died before the line above left nobody to send the signal: its end of the handshake
+// is closed then.
+SysResult<void> check_parent(const Channel& parent) noexcept {
+  struct pollfd item{parent.get(), 0, 0};
+  if (::poll(&item, 1, 0) < 0 && errno != EINTR) return sys_fail("poll");
+  if ((item.revents & (POLLHUP | POLLERR)) != 0) return sys_fail_with(EPIPE, "start");
+  return {};
+}
+
 // The first bytes of the file that execve refused; empty when it cannot be read.
 std::string_view read_head(const char* path, std::span<char> buffer) noexcept {
   const auto file = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -139,15 +149,15 @@ std::string_view read_head(const char* path, std::span<char> buffer) noexcept {
 }
 
 template <class Sequence>
-[[noreturn]] void run(const Plan<Sequence>& plan, const ChildInput& input,
+[[noreturn]] void run(const Plan<Sequence>& plan, const ChildInput& input, Outcome& outcome,
                       Channel channel) noexcept {
   ChildLink link(std::move(channel));
   const Channel& parent = link.channel();
-  const auto require = [](const Channel& to, std::string_view what, const SysResult<void>& done) {
-    if (!done) fail_child(to, what, done.error());
+  const auto require = [&](std::string_view what, const SysResult<void>& done) {
+    if (!done) fail_child(outcome, what, done.error());
   };
-  require(parent, "process", detach_from_caller(input));
-  if (input.join_process >= 0) require(parent, "join", join_container(plan, input));
+  require("process", detach_from_caller(input));
+  if (input.join_process >= 0) require("join", join_container(plan, input));
 
   ChildContext context;
   context.parent = link.functions();
@@ -159,83 +169,81 @@ template <class Sequence>
   Kept kept;
   kept.add(parent.get());
   kept.add(input.start_listener);
+  if (input.start_listener >= 0) kept.add(outcome.descriptor());
   if (input.hooks != nullptr)
     for (const int fd : input.hooks->descriptors()) kept.add(fd);
   context.keep = kept.all();
   if (!input.cgroup_files.empty()) link.preset_cgroups(input.cgroup_files);
 
-  Stage<typename Sequence::EnterNamespaces>::apply(plan, context, parent);
-  if (input.dumpable_until_mapped) require(parent, "process", hide_from_container());
-  Stage<typename Sequence::BuildRoot>::apply(plan, context, parent);
+  Stage<typename Sequence::EnterNamespaces>::apply(plan, context, outcome);
+  if (input.dumpable_until_mapped) require("process", hide_from_container());
+  Stage<typename Sequence::BuildRoot>::apply(plan, context, outcome);
   if (input.wait_for_runtime_hooks) {
-    require(parent, "hooks", parent.send({MessageType::kRootBuilt, 0, {}}));
-    require(parent, "hooks", link.wait_for(MessageType::kContinue));
+    require("hooks", parent.send({MessageType::kRootBuilt, 0, {}}));
+    require("hooks", link.wait_for(MessageType::kContinue));
   }
   if (input.hooks != nullptr)
-    require(parent, "createContainer hook", input.hooks->run_create_container());
-  Stage<typename Sequence::LeaveHost>::apply(plan, context, parent);
+    require("createContainer hook", input.hooks->run_create_container());
+  Stage<typename Sequence::LeaveHost>::apply(plan, context, outcome);
   input.program->fill_home(input.uid);
-  Stage<typename Sequence::GiveUpPower>::apply(plan, context, parent);
+  Stage<typename Sequence::GiveUpPower>::apply(plan, context, outcome);
 
-  Stage<typename Sequence::EnterNamespaces>::verify(plan, context, parent);
-  Stage<typename Sequence::BuildRoot>::verify(plan, context, parent);
-  Stage<typename Sequence::LeaveHost>::verify(plan, context, parent);
-  Stage<typename Sequence::GiveUpPower>::verify(plan, context, parent);
+  Stage<typename Sequence::EnterNamespaces>::verify(plan, context, outcome);
+  Stage<typename Sequence::BuildRoot>::verify(plan, context, outcome);
+  Stage<typename Sequence::LeaveHost>::verify(plan, context, outcome);
+  Stage<typename Sequence::GiveUpPower>::verify(plan, context, outcome);
 
-  Stage<typename Sequence::CloseDoors>::apply(plan, context, parent);
-  Stage<typename Sequence::CloseDoors>::verify(plan, context, parent);
+  Stage<typename Sequence::CloseDoors>::apply(plan, context, outcome);
+  Stage<typename Sequence::CloseDoors>::verify(plan, context, outcome);
 
   const auto program = input.program->locate();
-  if (!program) fail_child(parent, "exec", program.error());
+  if (!program) fail_child(outcome, "exec", program.error());
 
   if (input.start_listener >= 0) {
     // From here on the container lives on without the process that made it.
     if (::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) != 0)
-      fail_child(parent, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
-    require(parent, "handshake", parent.send({MessageType::kReady, 0, {}}));
+      fail_child(outcome, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
+    require("handshake", parent.send({MessageType::kReady, 0, {}}));
     auto started = wait_for_start(input.start_listener);
-    if (!started) fail_child(parent, "start", started.error());
+    if (!started) fail_child(outcome, "start", started.error());
     link.switch_to(std::move(*started));
     ::close(input.start_listener);
+    const int page = outcome.descriptor();
+    require("start", parent.send({MessageType::kOutcome, 0, {}}, std::span(&page, 1)));
+    outcome.close_descriptor();
   }
   if (input.hooks != nullptr)
-    require(parent, "startContainer hook", input.hooks->run_start_container());
-  // Set anew, because the change of identity has cleared it. A parent that has died in between is
-  // found out by the message below.
+    require("startContainer hook", input.hooks->run_start_container());
+  // Set anew, because the change of identity has cleared it.
   const unsigned long death_signal = input.dies_with_parent ? SIGKILL : 0;
   if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0)
-    fail_child(parent, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
-  require(parent, "process", unblock_signals());
-  require(parent, "handshake", parent.send({MessageType::kExecuting, 0, {}}));
-  Stage<typename Sequence::LastActs>::apply(plan, context, parent);
+    fail_child(outcome, "process", {"prctl(PR_SET_PDEATHSIG)", errno});
+  require("process", check_parent(parent));
+  require("process", unblock_signals());
+  outcome.set_executing();
+  Stage<typename Sequence::LastActs>::apply(plan, context, outcome);
   ::execve(*program, input.program->argv(), input.program->envp());
   const SysError error{"exec", errno, *program};
   char head[sizeof Failure::head];
-  fail_child(parent, "exec", error, read_head(*program, head));
+  fail_child(outcome, "exec", error, read_head(*program, head));
 }
 
 }  // namespace
 
-void fail_child(const Channel& channel, std::string_view layer, const SysError& error,
+void fail_child(const Outcome& outcome, std::string_view layer, const SysError& error,
                 std::string_view head) noexcept {
-  Failure failure;
-  failure.error = error.error;
-  copy_text(failure.layer, layer);
-  copy_text(failure.call, error.call);
-  if (error.subject != nullptr) copy_text(failure.subject, error.subject);
-  failure.head_size = static_cast<std::uint32_t>(std::min(head.size(), sizeof failure.head));
-  std::memcpy(failure.head, head.data(), failure.head_size);
-  // Nobody to tell is no reason to go on.
-  (void)channel.send({MessageType::kFailed, 0, {}}, {}, &failure);
+  outcome.set_failed(layer, error, head);
   ::_exit(1);
 }
 
-void child_main(const ContainerPlan& plan, const ChildInput& input, Channel channel) noexcept {
-  run<isolation::ContainerSequence>(plan, input, std::move(channel));
+void child_main(const ContainerPlan& plan, const ChildInput& input, Outcome& outcome,
+                Channel channel) noexcept {
+  run<isolation::ContainerSequence>(plan, input, outcome, std::move(channel));
 }
 
-void child_main(const ExecPlan& plan, const ChildInput& input, Channel channel) noexcept {
-  run<isolation::ExecSequence>(plan, input, std::move(channel));
+void child_main(const ExecPlan& plan, const ChildInput& input, Outcome& outcome,
+                Channel channel) noexcept {
+  run<isolation::ExecSequence>(plan, input, outcome, std::move(channel));
 }
 
 }  // namespace bulkhead::launch

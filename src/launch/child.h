@@ -8,6 +8,7 @@
 
 #include "isolation/child_context.h"
 #include "launch/channel.h"
+#include "launch/outcome.h"
 #include "launch/plan.h"
 #include "launch/program.h"
 
@@ -51,14 +52,14 @@ struct ChildInput {
 };
 
 // Blocks signals' leftovers, ties the child's life to the parent's, applies the sequence, and
-// executes the program. Never returns.
-[[noreturn]] void child_main(const ContainerPlan& plan, const ChildInput& input,
+// executes the program. Never returns. What fails stands in `outcome`.
+[[noreturn]] void child_main(const ContainerPlan& plan, const ChildInput& input, Outcome& outcome,
                              Channel channel) noexcept;
-[[noreturn]] void child_main(const ExecPlan& plan, const ChildInput& input,
+[[noreturn]] void child_main(const ExecPlan& plan, const ChildInput& input, Outcome& outcome,
                              Channel channel) noexcept;
 
-// Tells the other side what failed, and ends the process.
-[[noreturn]] void fail_child(const Channel& channel, std::string_view layer, const SysError& error,
+// Leaves word of what failed, and ends the process.
+[[noreturn]] void fail_child(const Outcome& outcome, std::string_view layer, const SysError& error,
                              std::string_view head = {}) noexcept;
 
 }  // namespace bulkhead::launch

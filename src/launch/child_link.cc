@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/result.h"
+#include "launch/outcome.h"
 
 namespace bulkhead::launch {
 

@@ -30,17 +30,18 @@ SysResult<PidFd> raw_clone(std::uint64_t flags, int cgroup, bool as_sibling) noe
 
 // The joiner: enters the namespaces and makes the child, which is its parent's child, not its own.
 // Returns only in that child.
-void join_and_clone(const CloneOptions& options, const Channel& child_end) noexcept {
+void join_and_clone(const CloneOptions& options, const Outcome& outcome,
+                    const Channel& child_end) noexcept {
   // Before the first namespace: from then on others may see us in their /proc.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
-    fail_child(child_end, "join", {"prctl(PR_SET_DUMPABLE)", errno});
+    fail_child(outcome, "join", {"prctl(PR_SET_DUMPABLE)", errno});
   for (const int file : options.cgroup_files)
     if (::write(file, "0", 1) != 1)
-      fail_child(child_end, "join", {"write to the container's cgroup", errno});
+      fail_child(outcome, "join", {"write to the container's cgroup", errno});
   for (const NamespaceJoin& join : options.joins)
-    if (::setns(join.file.get(), join.types) != 0) fail_child(child_end, "join", {"setns", errno});
+    if (::setns(join.file.get(), join.types) != 0) fail_child(outcome, "join", {"setns", errno});
   auto child = raw_clone(options.flags, options.cgroup, /*as_sibling=*/true);
-  if (!child) fail_child(child_end, "join", child.error());
+  if (!child) fail_child(outcome, "join", child.error());
   if (!*child) return;
   const int pidfd = child->get();
   // Without this message the parent would neither know nor be able to end the child.
@@ -50,14 +51,16 @@ void join_and_clone(const CloneOptions& options, const Channel& child_end) noexc
 }
 
 // A handshake in which the joiner reports the child, and may fail.
-Result<PidFd> receive_cloned(const Channel& parent) {
+Result<PidFd> receive_cloned(const Channel& parent, const Outcome& outcome) {
   Received received;
   TRY(parent.receive(received));
+  if (received.end_of_file && outcome.phase() == Phase::kFailed) {
+    const Failure failure = outcome.failure();
+    return std::unexpected(
+        Error(SysError{failure.call, failure.error}).within("joining the namespaces"));
+  }
   if (received.end_of_file)
     return fail(ErrorKind::kSystem, "join: the process that joins the namespaces died");
-  if (received.message.type == MessageType::kFailed)
-    return std::unexpected(Error(SysError{received.failure.call, received.failure.error})
-                               .within("joining the namespaces"));
   if (received.message.type != MessageType::kCloned || received.descriptor_count != 1)
     return fail(ErrorKind::kInternal, "join: unexpected message from the joining process");
   return PidFd(std::move(received.descriptors[0]), HostPid(received.message.number));
@@ -65,7 +68,8 @@ Result<PidFd> receive_cloned(const Channel& parent) {
 
 }  // namespace
 
-Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& child_end) {
+Result<std::optional<Cloned>> clone_child(const CloneOptions& options, const Outcome& outcome,
+                                          Channel& child_end) {
   TRY_ASSIGN(auto ends, Channel::make_pair());
   // The child starts with everything blocked, so that no handler of ours runs in it.
   sigset_t all;
@@ -77,7 +81,7 @@ Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& 
   if (process && !*process) {
     ends.first.close();
     child_end = std::move(ends.second);
-    if (join) join_and_clone(options, child_end);
+    if (join) join_and_clone(options, outcome, child_end);
     return std::optional<Cloned>();
   }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
@@ -85,7 +89,7 @@ Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& 
     return std::unexpected(Error(process.error()).within("making the container's process"));
   ends.second.close();
   if (!join) return Cloned{std::move(*process), std::move(ends.first)};
-  auto child = receive_cloned(ends.first);
+  auto child = receive_cloned(ends.first, outcome);
   (void)process->wait();
   if (!child) return std::unexpected(std::move(child).error());
   return Cloned{std::move(*child), std::move(ends.first)};

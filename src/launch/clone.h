@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "launch/channel.h"
+#include "launch/outcome.h"
 #include "sys/pidfd.h"
 
 namespace bulkhead::launch {
@@ -36,6 +37,8 @@ struct Cloned {
 
 // In the parent: the child and our end of the handshake. In the child: nothing, and `child_end` is
 // set. The caller must not have threads. Signals are blocked in the child until it unblocks them.
-Result<std::optional<Cloned>> clone_child(const CloneOptions& options, Channel& child_end);
+// The process that joins namespaces writes into `outcome` why it could not.
+Result<std::optional<Cloned>> clone_child(const CloneOptions& options, const Outcome& outcome,
+                                          Channel& child_end);
 
 }  // namespace bulkhead::launch

@@ -1,7 +1,5 @@
 #include "launch/launch.h"
 
-#include <poll.h>
-
 #include <csignal>
 #include <optional>
 
@@ -67,55 +65,63 @@ Result<void> do_tasks(const Expected& expected, const Channel& channel, const Pi
 
 enum class Reached { kReady, kExecuted };
 
+// What the child's silence means: it has executed its program, or failed, or died.
+Result<Reached> judge(const Outcome& outcome, std::string_view program, ParentTasks* tasks,
+                      const PidFd* child) {
+  switch (outcome.phase()) {
+    case Phase::kExecuting: return Reached::kExecuted;
+    case Phase::kFailed: return std::unexpected(to_error(outcome.failure(), program));
+    case Phase::kBuilding: break;
+  }
+  if (tasks != nullptr) return std::unexpected(tasks->explain_death(*child));
+  return fail(ErrorKind::kState, "the container's process died before it was started");
+}
+
 // Serves the child until it is ready or gone into its program. `tasks` and `child` are null for a
-// container that another process made (release).
-Result<Reached> serve(const Channel& channel, std::string_view program, DescriptorSink& sink,
-                      ParentTasks* tasks, const PidFd* child) {
-  bool executing = false;
+// container that another process made (release), which then sends its outcome first.
+Result<Reached> serve(const Channel& channel, std::string_view program, Outcome& outcome,
+                      DescriptorSink& sink, ParentTasks* tasks, const PidFd* child) {
   for (;;) {
     Received received;
     TRY(channel.receive(received));
-    if (received.end_of_file) {
-      if (executing) return Reached::kExecuted;
-      if (tasks != nullptr) return std::unexpected(tasks->explain_death(*child));
-      return fail(ErrorKind::kState, "the container's process died before it was started");
-    }
+    if (received.end_of_file) return judge(outcome, program, tasks, child);
+    const auto take_descriptor = [&]() -> Result<Fd> {
+      if (received.descriptor_count != 1)
+        return fail(ErrorKind::kInternal, "handshake: a descriptor is missing");
+      return std::move(received.descriptors[0]);
+    };
     switch (received.message.type) {
-      case MessageType::kFailed: return std::unexpected(to_error(received.failure, program));
       case MessageType::kReady: return Reached::kReady;
-      case MessageType::kExecuting: executing = true; break;
       case MessageType::kRootBuilt:
         if (tasks == nullptr) return fail(ErrorKind::kInternal, "handshake: out of order");
         TRY(tasks->root_built(*child));
         TRY(send(channel, MessageType::kContinue));
         break;
-      case MessageType::kDescriptor:
-        if (received.descriptor_count != 1)
-          return fail(ErrorKind::kInternal, "handshake: a descriptor is missing");
-        TRY(sink.descriptor(received.message.purpose, std::move(received.descriptors[0])));
+      case MessageType::kOutcome: {
+        TRY_ASSIGN(Fd page, take_descriptor());
+        TRY_ASSIGN(Outcome shared, Outcome::open(std::move(page)));
+        outcome = std::move(shared);
         break;
+      }
+      case MessageType::kDescriptor: {
+        TRY_ASSIGN(Fd descriptor, take_descriptor());
+        TRY(sink.descriptor(received.message.purpose, std::move(descriptor)));
+        break;
+      }
       default: return fail(ErrorKind::kInternal, "handshake: unknown message from the child");
     }
-  }
-}
-
-// What the child has said already, if that is a failure.
-std::optional<Error> pending_failure(const Channel& channel, std::string_view program) {
-  for (;;) {
-    struct pollfd item{channel.get(), POLLIN, 0};
-    if (::poll(&item, 1, 0) != 1) return std::nullopt;
-    Received received;
-    if (!channel.receive(received) || received.end_of_file) return std::nullopt;
-    if (received.message.type == MessageType::kFailed) return to_error(received.failure, program);
   }
 }
 
 template <class AnyPlan>
 Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const LaunchOptions& options,
                          ParentTasks& tasks) {
+  TRY_ASSIGN(Outcome outcome, Outcome::make());
+  // Only `start` asks for it; no other process of ours needs to hold it.
+  if (input.start_listener < 0) outcome.close_descriptor();
   Channel child_end;
-  TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, child_end));
-  if (!cloned) child_main(plan, input, std::move(child_end));
+  TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, outcome, child_end));
+  if (!cloned) child_main(plan, input, outcome, std::move(child_end));
   const PidFd& child = cloned->process;
   ChildGuard guard(child);
   const Channel channel = std::move(cloned->parent);
@@ -123,10 +129,11 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const Lau
   auto done = do_tasks(options.expected, channel, child, tasks);
   if (!done) {
     // A child that failed first is the cause of what we met afterwards (a pid that is gone).
-    if (auto cause = pending_failure(channel, options.program)) return std::unexpected(*cause);
+    if (outcome.phase() == Phase::kFailed)
+      return std::unexpected(to_error(outcome.failure(), options.program));
     return std::unexpected(std::move(done).error());
   }
-  TRY(serve(channel, options.program, tasks, &tasks, &child));
+  TRY(serve(channel, options.program, outcome, tasks, &tasks, &child));
   guard.dismiss();
   return std::move(cloned->process);
 }
@@ -152,7 +159,9 @@ Result<PidFd> launch(const ExecPlan& plan, const ChildInput& input, const Launch
 Result<void> release(const Channel& container, std::string_view program, DescriptorSink& sink) {
   auto sent = container.send({MessageType::kStart, 0, {}});
   if (!sent) return std::unexpected(Error(sent.error()).within("starting the container"));
-  TRY(serve(container, program, sink, nullptr, nullptr));
+  // Until the container's own page arrives.
+  TRY_ASSIGN(Outcome outcome, Outcome::make());
+  TRY(serve(container, program, outcome, sink, nullptr, nullptr));
   return {};
 }
 

@@ -200,7 +200,7 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   for (const std::string& layer : options.common.removed_layers) (void)plan.remove(layer);
   TRY_ASSIGN(launch::Program program, launch::Program::prepare(*spec.process));
   TRY_ASSIGN(const isolation::CgroupSet cgroups,
-             isolation::CgroupSet::open(record.cgroup_directories));
+             isolation::CgroupSet::name(record.cgroup_directories));
   TRY_ASSIGN(const std::string beneath, sub_group(options.cgroups));
   TRY_ASSIGN(const std::vector<Fd> membership, cgroups.open_membership(init.pid(), beneath));
   Fd console_receiver;

@@ -309,6 +309,14 @@ Result<std::vector<int>> CgroupSet::membership(bool cloned_into_unified) {
 }
 
 Result<CgroupSet> CgroupSet::open(std::span<const std::string> record) {
+  TRY_ASSIGN(CgroupSet set, name(record));
+  std::erase_if(set.groups_, [](const Group& group) {
+    return ::access(group.directory.c_str(), F_OK) != 0;
+  });
+  return set;
+}
+
+Result<CgroupSet> CgroupSet::name(std::span<const std::string> record) {
   CgroupSet set;
   for (const std::string& entry : record) {
     // Controllers may hold a colon ("name=a:b"), directories before their first '/' may not.
@@ -320,7 +328,7 @@ Result<CgroupSet> CgroupSet::open(std::span<const std::string> record) {
     group.controllers = entry.substr(0, slash);
     group.directory = entry.substr(slash + 1);
     group.version = group.controllers.empty() ? CgroupVersion::kV2 : CgroupVersion::kV1;
-    if (::access(group.directory.c_str(), F_OK) == 0) set.groups_.push_back(std::move(group));
+    set.groups_.push_back(std::move(group));
   }
   return set;
 }
@@ -375,6 +383,8 @@ Result<std::vector<Fd>> CgroupSet::open_membership(HostPid init, std::string_vie
       return fail(ErrorKind::kUnsupported, "the container made its group " + directory +
                                                " threaded: no process can join it");
     auto file = open_at(AT_FDCWD, path.c_str(), O_WRONLY);
+    // As open() has it: a group that is gone is not there. A sub-group was asked for by name.
+    if (!file && file.error().error == ENOENT && beneath.empty()) continue;
     if (!file) return std::unexpected(Error(file.error()).within("joining the container's cgroup"));
     files.push_back(std::move(*file));
   }

@@ -39,6 +39,8 @@ class CgroupSet {
 
   // The groups of an existing container. Those that are gone by now are simply not there.
   static Result<CgroupSet> open(std::span<const std::string> record);
+  // The same without looking: for open_membership(), which finds out by itself.
+  static Result<CgroupSet> name(std::span<const std::string> record);
 
   // The v2 group's directory, O_RDONLY, after prepare() or create(); -1 where there is none.
   int unified_directory() const noexcept { return unified_.get(); }

@@ -44,7 +44,7 @@ SysResult<void> MountNamespace::apply(const Plan& plan, ChildContext& child) noe
   if (plan.space.wish == NamespaceWish::kInside) return {};
   TRY(enter_namespace(plan.space, child));
   if (plan.space.wish == NamespaceWish::kPath) {
-    const auto own = own_namespace_number(child.proc, oci::NamespaceType::kMount);
+    const auto own = own_namespace_number(child, oci::NamespaceType::kMount);
     if (!own) return std::unexpected(own.error());
     // To build a root there would take the runtime's own mounts away from it.
     if (*own == plan.space.host)

@@ -164,7 +164,7 @@ Explanation Sysctls::explain(const Plan& plan) {
 
 SysResult<void> Sysctls::apply(const Plan& plan, ChildContext& child) noexcept {
   for (const NamespacePlan& joined : plan.joined) {
-    TRY_ASSIGN(const std::uint64_t own, own_namespace_number(child.proc, joined.type));
+    TRY_ASSIGN(const std::uint64_t own, own_namespace_number(child, joined.type));
     if (own == joined.host)
       return sys_fail_with(EPERM, "sysctl (the namespace of the path is the host's own)",
                            joined.path.c_str());
