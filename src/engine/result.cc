@@ -26,14 +26,6 @@ void optional_member(json::Writer& writer, std::string_view name,
 
 }  // namespace
 
-void account(RunResult& result, const isolation::CgroupStats& stats) {
-  result.oom_killed = stats.memory.oom_kills.value_or(0) > 0;
-  result.peak_memory_bytes = stats.memory.memory.peak;
-  result.cpu_nanoseconds = stats.cpu.usage_ns;
-  result.cpu_user_nanoseconds = stats.cpu.user_ns;
-  result.cpu_system_nanoseconds = stats.cpu.system_ns;
-}
-
 std::string encode(const RunResult& result) {
   std::string text;
   json::Writer writer(text, json::Style::kIndented);

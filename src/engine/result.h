@@ -6,7 +6,6 @@
 #include <string>
 
 #include "base/result.h"
-#include "isolation/cgroup/stats.h"
 #include "sys/pidfd.h"
 
 namespace bulkhead::engine {
@@ -26,9 +25,6 @@ struct RunResult {
   std::optional<std::uint64_t> cpu_user_nanoseconds;
   std::optional<std::uint64_t> cpu_system_nanoseconds;
 };
-
-// Takes what the kernel has accounted to the container; before its groups are removed.
-void account(RunResult& result, const isolation::CgroupStats& stats);
 
 std::string encode(const RunResult& result);
 

@@ -25,11 +25,15 @@ class OverlayRoot final : public runtime::RootMaker {
  public:
   explicit OverlayRoot(const storage::Snapshot& snapshot) : snapshot_(snapshot) {}
   Result<Fd> make_root(int user_namespace) override {
-    return storage::mount_snapshot(snapshot_, user_namespace);
+    TRY_ASSIGN(storage::MountedSnapshot made, storage::mount_snapshot(snapshot_, user_namespace));
+    layers_ = std::move(made.layers);
+    return std::move(made.mount);
   }
+  void root_handed_over() override { layers_.clear(); }
 
  private:
   const storage::Snapshot& snapshot_;
+  std::vector<Fd> layers_;
 };
 
 // Without --interactive the container reads nothing of ours.
@@ -103,8 +107,23 @@ Result<void> stand_by(runtime::Container& container, const runtime::SignalRelay&
   result.exit = *exit;
   result.timed_out = limit.reached;
   result.finished = runtime::now_rfc3339();
-  account(result, container.cgroups.stats());
   return {};
+}
+
+// What the kernel has accounted, where anybody will see it: to read it takes as long as to remove
+// the groups.
+void account(RunResult& result, const runtime::Container& container, const RunOptions& options,
+             const Warn& warn) {
+  const bool killed = result.exit.shell_code() == 128 + SIGKILL && !result.timed_out;
+  if (options.remove && options.result_file.empty() && !killed) return;
+  const isolation::CgroupUsage usage = container.cgroups.usage();
+  result.oom_killed = usage.oom_kills.value_or(0) > 0;
+  result.peak_memory_bytes = usage.peak_memory_bytes;
+  result.cpu_nanoseconds = usage.cpu_ns;
+  result.cpu_user_nanoseconds = usage.cpu_user_ns;
+  result.cpu_system_nanoseconds = usage.cpu_system_ns;
+  if (killed && result.oom_killed)
+    warn("the container ran into its memory limit, and the kernel killed it; --memory sets another");
 }
 
 }  // namespace
@@ -137,6 +156,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
     for (const std::string& warning : *warnings) warn(warning);
 
   auto stood_by = stand_by(container, signals, prepared.wish, result);
+  if (stood_by) account(result, container, options, warn);
   auto discarded = runtime::discard(std::move(container), composed.spec);
   if (!stood_by) return std::unexpected(std::move(stood_by).error());
   // The program has run: what fails from here on must not hide how it ended.

@@ -126,6 +126,7 @@ class Creation final : public launch::ParentTasks {
     TRY_ASSIGN(const std::uint64_t start_time, start_time_of(child.pid()));
     TRY(undo_.directory().write_init({child.pid(), start_time}));
     TRY(undo_.directory().write_config(wanted_.config_json));
+    if (wanted_.root_maker != nullptr) wanted_.root_maker->root_handed_over();
     return hooks_.write_states(record_, child.pid());
   }
 

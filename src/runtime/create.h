@@ -20,6 +20,8 @@ class RootMaker {
   // Called once the container's user namespace has its maps; `user_namespace` is -1 when the
   // container shares the host's. The detached mount becomes the root.
   virtual Result<Fd> make_root(int user_namespace) = 0;
+  // The container has it, and works on without us: time to tidy up.
+  virtual void root_handed_over() = 0;
 };
 
 enum class StartMode {

@@ -34,7 +34,7 @@ SysResult<Fd> clone_layer(int store, const char* path, int user_namespace) noexc
   return clone_tree_with(store, path, Recursion::kThisMount, attributes);
 }
 
-SysResult<Fd> mount_detached_layers(const Snapshot& snapshot, int user_namespace) noexcept {
+SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot, int user_namespace) noexcept {
   TRY_ASSIGN(const Fd overlay, open_file_system("overlay"));
   for (const OverlayOption& option : kOverlayOptions)
     TRY(set_parameter(overlay.get(), option.key, option.value));
@@ -49,7 +49,8 @@ SysResult<Fd> mount_detached_layers(const Snapshot& snapshot, int user_namespace
   }
   TRY(set_directory(overlay.get(), "upperdir", snapshot, "upper"));
   TRY(set_directory(overlay.get(), "workdir", snapshot, "work"));
-  return create_mount(overlay.get(), MOUNT_ATTR_NODEV, "overlay");
+  TRY_ASSIGN(Fd mount, create_mount(overlay.get(), MOUNT_ATTR_NODEV, "overlay"));
+  return MountedSnapshot{std::move(mount), std::move(trees)};
 }
 
 }  // namespace bulkhead::storage

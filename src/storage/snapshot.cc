@@ -69,7 +69,8 @@ Result<void> make_upper(const Snapshot& snapshot, HostUid uid, HostGid gid) {
   return {};
 }
 
-Result<Fd> mount_snapshot(const Snapshot& snapshot, int user_namespace, OverlayMethod method) {
+Result<MountedSnapshot> mount_snapshot(const Snapshot& snapshot, int user_namespace,
+                                       OverlayMethod method) {
   if (method != OverlayMethod::kPrivateNamespace) {
     auto mount = mount_detached_layers(snapshot, user_namespace);
     if (mount) return *std::move(mount);
@@ -82,7 +83,7 @@ Result<Fd> mount_snapshot(const Snapshot& snapshot, int user_namespace, OverlayM
   }
   auto mount = mount_in_private_namespace(snapshot, user_namespace);
   if (!mount) return std::unexpected(explain_failure(snapshot, user_namespace, mount.error()));
-  return *std::move(mount);
+  return MountedSnapshot{*std::move(mount), {}};
 }
 
 Result<void> remove_container_directory(int store, const std::string& container) {

@@ -78,7 +78,8 @@ class CgroupSet {
   // are still exiting; kState when some go on living.
   Result<void> remove() const;
 
-  CgroupStats stats() const;
+  CgroupStats stats() const;  // some fifty files
+  CgroupUsage usage() const;  // five at most
 
   // Sets new limits, all of them or none: what was written before a failure is put back as far as
   // the kernel lets us, and the error says what stayed.

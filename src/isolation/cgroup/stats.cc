@@ -240,6 +240,26 @@ void read_hugetlb(const std::string& directory, CgroupVersion version,
 
 }  // namespace
 
+CgroupUsage CgroupSet::usage() const {
+  CgroupUsage usage;
+  const Group* v2 = unified();
+  CpuStats cpu;
+  if (const Group* group = group_with("cpuacct")) read_usage_v1(group->directory, cpu);
+  if (v2 != nullptr && !cpu.usage_ns) read_usage_v2(v2->directory, cpu);
+  usage.cpu_ns = cpu.usage_ns;
+  usage.cpu_user_ns = cpu.user_ns;
+  usage.cpu_system_ns = cpu.system_ns;
+  if (const Group* group = group_with("memory")) {
+    usage.peak_memory_bytes = number_of(group->directory, "memory.max_usage_in_bytes");
+    usage.oom_kills =
+        number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill");
+  } else if (v2 != nullptr) {
+    usage.peak_memory_bytes = number_of(v2->directory, "memory.peak");
+    usage.oom_kills = number_in(value_of(v2->directory, "memory.events").value_or(""), "oom_kill");
+  }
+  return usage;
+}
+
 CgroupStats CgroupSet::stats() const {
   CgroupStats stats;
   const Group* v2 = unified();

@@ -78,6 +78,15 @@ struct HugetlbStats {
   std::optional<std::uint64_t> failures;
 };
 
+// The few figures that say how a container has ended.
+struct CgroupUsage {
+  std::optional<std::uint64_t> peak_memory_bytes;
+  std::optional<std::uint64_t> oom_kills;
+  std::optional<std::uint64_t> cpu_ns;
+  std::optional<std::uint64_t> cpu_user_ns;
+  std::optional<std::uint64_t> cpu_system_ns;
+};
+
 struct CgroupStats {
   CpuStats cpu;
   MemoryStats memory;
