@@ -123,7 +123,8 @@ void account(RunResult& result, const runtime::Container& container, const RunOp
   result.cpu_user_nanoseconds = usage.cpu_user_ns;
   result.cpu_system_nanoseconds = usage.cpu_system_ns;
   if (killed && result.oom_killed)
-    warn("the container ran into its memory limit, and the kernel killed it; --memory sets another");
+    warn(
+        "the container ran into its memory limit, and the kernel killed it; --memory sets another");
 }
 
 }  // namespace

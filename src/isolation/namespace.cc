@@ -31,8 +31,7 @@ constexpr std::array<Kind, oci::kNamespaceTypeCount> kKinds{{
     {"ipc", "ipc", CLONE_NEWIPC, "unshare(CLONE_NEWIPC)", "setns(CLONE_NEWIPC)"},
     {"uts", "uts", CLONE_NEWUTS, "unshare(CLONE_NEWUTS)", "setns(CLONE_NEWUTS)"},
     {"user", "user", CLONE_NEWUSER, "unshare(CLONE_NEWUSER)", "setns(CLONE_NEWUSER)"},
-    {"cgroup", "cgroup", CLONE_NEWCGROUP, "unshare(CLONE_NEWCGROUP)",
-     "setns(CLONE_NEWCGROUP)"},
+    {"cgroup", "cgroup", CLONE_NEWCGROUP, "unshare(CLONE_NEWCGROUP)", "setns(CLONE_NEWCGROUP)"},
     {"time", "time", CLONE_NEWTIME, "unshare(CLONE_NEWTIME)", "setns(CLONE_NEWTIME)"},
 }};
 
@@ -66,8 +65,7 @@ Result<NamespacePlan> plan_namespace(oci::NamespaceType type, const Request& req
                   "list each type once");
     if (!entry.path.empty() && entry.path.front() != '/')
       return fail(ErrorKind::kInvalid, where + "/path: " + quoted(entry.path) + " is not absolute",
-                  "give a path such as /proc/PID/ns/" +
-                      std::string(kind_of(type).link));
+                  "give a path such as /proc/PID/ns/" + std::string(kind_of(type).link));
     if (entry.path.find('\0') != std::string::npos)
       return fail(ErrorKind::kInvalid,
                   where + "/path: " + quoted(entry.path) + " holds a NUL byte");
@@ -155,8 +153,7 @@ SysResult<void> verify_namespace(const NamespacePlan& plan, ChildContext& child)
   if (!own) return std::unexpected(own.error());
   if (plan.wish == NamespaceWish::kNew) {
     if (*own == plan.host)
-      return not_held("the process is still in the runtime's namespace",
-                      kind_of(plan.type).link);
+      return not_held("the process is still in the runtime's namespace", kind_of(plan.type).link);
     return {};
   }
   const std::uint64_t entered = child.entered[static_cast<std::size_t>(plan.type)];

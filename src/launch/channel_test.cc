@@ -52,15 +52,13 @@ TEST(Channel, BringsTheLastWordsOfWhoDiedWithOurMessageUnread) {
   auto ends = Channel::make_pair();
   ASSERT_TRUE(ends);
   ASSERT_TRUE(ends->first.send({MessageType::kCgroups, 0, {}}));
-  Failure failure;
-  failure.error = ENOENT;
-  ASSERT_TRUE(ends->second.send({MessageType::kFailed, 0, {}}, {}, &failure));
+  ASSERT_TRUE(ends->second.send({MessageType::kReady, 7, {}}));
   ends->second.close();
   Received received;
   ASSERT_TRUE(ends->first.receive(received));
   ASSERT_FALSE(received.end_of_file);
-  EXPECT_EQ(received.message.type, MessageType::kFailed);
-  EXPECT_EQ(received.failure.error, ENOENT);
+  EXPECT_EQ(received.message.type, MessageType::kReady);
+  EXPECT_EQ(received.message.number, 7);
   ASSERT_TRUE(ends->first.receive(received));
   EXPECT_TRUE(received.end_of_file);
 }

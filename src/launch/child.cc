@@ -182,8 +182,7 @@ template <class Sequence>
     require("hooks", parent.send({MessageType::kRootBuilt, 0, {}}));
     require("hooks", link.wait_for(MessageType::kContinue));
   }
-  if (input.hooks != nullptr)
-    require("createContainer hook", input.hooks->run_create_container());
+  if (input.hooks != nullptr) require("createContainer hook", input.hooks->run_create_container());
   Stage<typename Sequence::LeaveHost>::apply(plan, context, outcome);
   input.program->fill_home(input.uid);
   Stage<typename Sequence::GiveUpPower>::apply(plan, context, outcome);
@@ -212,8 +211,7 @@ template <class Sequence>
     require("start", parent.send({MessageType::kOutcome, 0, {}}, std::span(&page, 1)));
     outcome.close_descriptor();
   }
-  if (input.hooks != nullptr)
-    require("startContainer hook", input.hooks->run_start_container());
+  if (input.hooks != nullptr) require("startContainer hook", input.hooks->run_start_container());
   // Set anew, because the change of identity has cleared it.
   const unsigned long death_signal = input.dies_with_parent ? SIGKILL : 0;
   if (input.start_listener < 0 && ::prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0)

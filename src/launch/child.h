@@ -35,7 +35,7 @@ struct ChildInput {
   int proc = -1;                // O_PATH of the host's procfs
   std::uint64_t joined = 0;     // CLONE_NEW* bits entered before child_main,
   std::array<std::uint64_t, oci::kNamespaceTypeCount> entered{};  // and their numbers
-  int network = -1;  // as ChildContext::network
+  int network = -1;                                               // as ChildContext::network
   bool cloned_into_cgroup = false;
   std::span<const int> cgroup_files;  // already open (exec); else they come from the parent
   // exec: the container's init, whose namespaces (but the pid namespace, which clone entered) are

@@ -8,7 +8,8 @@
 namespace bulkhead::storage {
 
 // EINVAL where the kernel (before 6.15) does not take detached mounts as layers.
-SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot, int user_namespace) noexcept;
+SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot,
+                                                 int user_namespace) noexcept;
 
 // In a forked process with a mount namespace of its own. Works since idmapped layers do.
 SysResult<Fd> mount_in_private_namespace(const Snapshot& snapshot, int user_namespace);

@@ -34,7 +34,8 @@ SysResult<Fd> clone_layer(int store, const char* path, int user_namespace) noexc
   return clone_tree_with(store, path, Recursion::kThisMount, attributes);
 }
 
-SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot, int user_namespace) noexcept {
+SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot,
+                                                 int user_namespace) noexcept {
   TRY_ASSIGN(const Fd overlay, open_file_system("overlay"));
   for (const OverlayOption& option : kOverlayOptions)
     TRY(set_parameter(overlay.get(), option.key, option.value));

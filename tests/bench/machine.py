@@ -47,6 +47,9 @@ class Machine:
 
     def __init__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-bench-"))
+        # What runtimes keep in /run, which is a tmpfs on every installed system.
+        shared = "/dev/shm" if os.path.ismount("/dev/shm") else None
+        self.run_directory = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-bench-", dir=shared))
         self.v1, self.v2 = hierarchies()
         self._holder = None
         self.image = BUILD / "share" / "bulkhead" / "images" / "busybox.tar"
@@ -70,7 +73,7 @@ class Machine:
         with contextlib.suppress(OSError):
             for mount in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
                 point = mount.split(" ")[4]
-                if point.startswith(str(self.directory)):
+                if point.startswith((str(self.directory), str(self.run_directory))):
                     subprocess.run(["umount", "-l", point], check=False, capture_output=True)
         for hierarchy in [*self.v1, *([self.v2] if self.v2 else [])]:
             for group in (GROUP, "libpod_parent"):
@@ -78,6 +81,7 @@ class Machine:
                     with contextlib.suppress(OSError):
                         os.rmdir(directory)
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self.run_directory, ignore_errors=True)
 
     def without_v2(self):
         """A mount namespace without the v2 hierarchy beside v1 ones, which crun refuses."""
@@ -116,7 +120,7 @@ class Machine:
         if not shutil.which("podman"):
             raise Unavailable("podman is not installed")
         return ["podman", "--root", str(self.directory / "podman"), "--runroot",
-                str(self.directory / "podman-run"), "--cgroup-manager", "cgroupfs",
+                str(self.run_directory / "podman"), "--cgroup-manager", "cgroupfs",
                 "--events-backend", "file", "--tmpdir", str(self.directory / "podman-tmp")]
 
     def podman_image(self):
@@ -166,7 +170,7 @@ class Machine:
         return directory
 
     def state_directory(self, name):
-        directory = self.directory / "state" / name
+        directory = self.run_directory / name
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 

@@ -84,6 +84,28 @@ def programs_that_cannot_be_executed(work):
 
 
 @suite.test
+def program_that_fails_behind_a_profile_that_denies_every_other_call(work):
+    """Not even exit(2) and the error's own message are allowed: the error arrives all the same."""
+    root = with_program(work, "script", b"#!/missing/interpreter\n")
+    config = merge(default_config(["/bin/script"]), linux(seccomp={
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "syscalls": [{"names": ["execve"], "action": "SCMP_ACT_ALLOW"}]}))
+    config["root"]["path"] = str(root)
+    bundle = work.bundle(config)
+    done = work.call("run", "--bundle", bundle, work.new_id())
+    expect(done.returncode == 1 and 'exec "/bin/script": no such file' in done.stderr, str(done))
+    name = work.new_id()
+    subprocess.run(work.command("create", "--bundle", bundle, name), stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=30)
+    try:
+        done = work.call("start", name)
+        expect(done.returncode == 1 and 'exec "/bin/script": no such file' in done.stderr,
+               str(done))
+    finally:
+        equal(work.call("delete", "--force", name).returncode, 0)
+
+
+@suite.test
 def memory_limit_that_is_too_small_to_start(work):
     for limit in (1, 4096):
         check(work, str(limit), work.bundle(merge(default_config(), resources(

@@ -38,6 +38,10 @@ TEST(CgroupLive, AMemoryLimitKillsWhatExceedsIt) {
   EXPECT_GE(stats.memory.oom_kills.value_or(0), 1U);
   EXPECT_GT(stats.memory.memory.peak.value_or(0), 8 * kMiB);
   EXPECT_EQ(stats.memory.memory.limit.value_or(0), 16 * kMiB);
+  const CgroupUsage usage = groups.set().usage();
+  EXPECT_EQ(usage.oom_kills, stats.memory.oom_kills);
+  EXPECT_EQ(usage.peak_memory_bytes, stats.memory.memory.peak);
+  EXPECT_GT(usage.cpu_ns.value_or(0), 0U);
   const Error why = groups.set().explain_start_failure(Error(ErrorKind::kSystem, "the child died"));
   EXPECT_NE(why.message().find("memory limit of 16777216 bytes is too small"), std::string::npos)
       << why.message();

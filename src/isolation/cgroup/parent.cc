@@ -310,9 +310,8 @@ Result<std::vector<int>> CgroupSet::membership(bool cloned_into_unified) {
 
 Result<CgroupSet> CgroupSet::open(std::span<const std::string> record) {
   TRY_ASSIGN(CgroupSet set, name(record));
-  std::erase_if(set.groups_, [](const Group& group) {
-    return ::access(group.directory.c_str(), F_OK) != 0;
-  });
+  std::erase_if(set.groups_,
+                [](const Group& group) { return ::access(group.directory.c_str(), F_OK) != 0; });
   return set;
 }
 

@@ -8,7 +8,9 @@
 #include <array>
 #include <vector>
 
+#include "isolation/descriptors/early_protection.h"
 #include "isolation/testing.h"
+#include "sys/raw_call.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -46,6 +48,60 @@ bool executes_itself_protected(const char* filter, bool refuse_mounts) {
     return false;  // it should not have come back
   });
 }
+
+#if defined(BULKHEAD_HAS_RAW_CALL)
+// As the kernel lays it out for the program's entry.
+std::vector<long> entry_stack(std::vector<char*> words, const char* command) {
+  words.insert(words.end() - 1, const_cast<char*>(command));
+  std::vector<long> stack{static_cast<long>(words.size()) - 1};
+  for (char* const word : words) stack.push_back(reinterpret_cast<long>(word));
+  for (char** at = environ; *at != nullptr; ++at) stack.push_back(reinterpret_cast<long>(*at));
+  stack.push_back(0);
+  return stack;
+}
+
+bool executes_itself_early(const char* command, void (*refuse)()) {
+  return testing::in_child([&] {
+    refuse();
+    const auto stack = entry_stack(arguments(kSecondStart), command);
+    ::close(1);
+    ::open("/dev/null", O_WRONLY);
+    protect_own_binary_early(stack.data());
+    return false;  // it came back
+  });
+}
+
+TEST(EarlyProtection, ExecutesTheBinaryFromAReadOnlyMount) {
+  SKIP_UNLESS_ROOT();
+  for (const char* command : {"run", "create", "exec"})
+    EXPECT_TRUE(executes_itself_early(command, [] {})) << command;
+}
+
+TEST(EarlyProtection, TakesTheOlderCalls) {
+  SKIP_UNLESS_ROOT();
+  EXPECT_TRUE(executes_itself_early("run", [] {
+    testing::kernel_refuses(467, ENOSYS); /* open_tree_attr */
+  }));
+}
+
+TEST(EarlyProtection, LeavesOtherCommandsAlone) {
+  SKIP_UNLESS_ROOT();
+  EXPECT_FALSE(executes_itself_early("state", [] {}));
+}
+
+TEST(EarlyProtection, LeavesItToTheLaterOneWhereMountsAreRefused) {
+  SKIP_UNLESS_ROOT();
+  EXPECT_FALSE(executes_itself_early("run", [] {
+    testing::kernel_refuses(SYS_open_tree, EPERM);
+    testing::kernel_refuses(467, ENOSYS);
+  }));
+  // A clone that did not become read-only would be executed for ever.
+  EXPECT_FALSE(executes_itself_early("run", [] {
+    testing::kernel_refuses(442, EPERM);  // mount_setattr
+    testing::kernel_refuses(467, ENOSYS);
+  }));
+}
+#endif
 
 TEST(SelfProtection, FindsThisTestWritable) {
   SKIP_UNLESS_ROOT();

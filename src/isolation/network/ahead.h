@@ -24,7 +24,7 @@ class NetworkAhead {
   NetworkAhead(const NetworkAhead&) = delete;
   NetworkAhead& operator=(const NetworkAhead&) = delete;
   // Waits for the thread, which uses this object.
-  ~NetworkAhead() { wait(); }
+  ~NetworkAhead() { (void)take(); }
 
   // Begins. Where the kernel gives no thread, nothing happens.
   void start() noexcept;
