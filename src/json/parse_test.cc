@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 #include <string>
 
 namespace bulkhead::json {
@@ -152,13 +153,23 @@ TEST(Parse, LimitsSizeAndNumberOfValues) {
 }
 
 // A quadratic check of a million keys would take hours.
-TEST(Parse, TakesLinearTimeForHostileObjects) {
+// CPU time, the least of three: what else the machine does is no part of it.
+double seconds_to_parse_members(int count) {
   std::string text = "{";
-  for (int i = 0; i < 500000; ++i) text += "\"" + std::to_string(i) + "\":0,";
+  for (int i = 0; i < count; ++i) text += "\"" + std::to_string(i) + "\":0,";
   text += "\"x\":0}";
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(accepts(text));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  double least = 1e9;
+  for (int round = 0; round < 3; ++round) {
+    const std::clock_t start = std::clock();
+    EXPECT_TRUE(accepts(text));
+    least = std::min(least, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  }
+  return least;
+}
+
+TEST(Parse, IsNotQuadraticForObjectsOfManyMembers) {
+  // Eight times the members: about eight times the work, where comparing all pairs would be 64 times.
+  EXPECT_LT(seconds_to_parse_members(160000), 30 * seconds_to_parse_members(20000));
 }
 
 TEST(Parse, ReportsNoRawBytesOfTheText) {
