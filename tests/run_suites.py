@@ -265,6 +265,10 @@ def main():
         parser.error(f"no such area: {' '.join(unknown)} (there are: {' '.join(AREAS)})")
     areas = [area for area in AREAS if not arguments.areas or area in arguments.areas]
 
+    # As a background job or under nohup we ignore some, and our children would, too.
+    for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(ignored) == signal.SIG_IGN:
+            signal.signal(ignored, signal.SIG_DFL)
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     results = Results()

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "isolation/testing.h"
 
 namespace bulkhead::isolation {
@@ -124,6 +126,16 @@ TEST(HostFacts, AreTheKernels) {
   char link[64] = {};
   ASSERT_GT(::readlink("/proc/self/ns/net", link, sizeof link - 1), 0);
   EXPECT_EQ("net:[" + std::to_string(facts->namespace_number(NamespaceType::kNetwork)) + "]", link);
+}
+
+TEST(HostFacts, NoticeWhichSignalsAreIgnored) {
+  EXPECT_TRUE(testing::in_child([] {
+    for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);
+    ::signal(SIGHUP, SIG_IGN);
+    ::signal(SIGSYS, SIG_IGN);
+    const auto facts = gather_host_facts();
+    return facts && facts->ignored_signals == (1U << (SIGHUP - 1) | 1U << (SIGSYS - 1));
+  }));
 }
 
 TEST(HostFacts, NoticeAnOuterUserNamespace) {

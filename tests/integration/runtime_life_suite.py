@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -151,6 +152,29 @@ def run_forwards_signals(work):
         process.send_signal(number)
         equal((process.stdout.read().strip(), process.wait(10)), ("got", 9), f"signal {number}")
         process.stdout.close()
+
+
+def ignoring(*numbers):
+    """What nohup(1) and a shell's background jobs do to their children."""
+    def change():
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+    return change
+
+
+@suite.test
+def ignored_signals_are_not_handed_on(work):
+    ignore = ignoring(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM)
+    show = ["sh", "-c", "grep SigIgn /proc/self/status; " + " ".join(WAIT[2:])]
+    for command in ("create", "run"):
+        with Container(work, default_config(show), command=command,
+                       preexec_fn=ignore) as container:
+            if command == "create":
+                container.good("start")
+            container.wait_for_text("SigIgn")
+            expect("SigIgn:\t0000000000000000" in container.text(), container.text())
+            done = container.exec("grep", "SigIgn", "/proc/self/status", preexec_fn=ignore)
+            equal(done.stdout.split(), ["SigIgn:", "0000000000000000"], "exec")
 
 
 @suite.test
