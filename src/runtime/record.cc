@@ -47,6 +47,18 @@ Result<void> make_directories(const std::string& path) {
   return {};
 }
 
+// Where others can write to the state root, they can put a directory of theirs in our place. Into ours,
+// which is for its owner alone, they cannot.
+Result<void> check_owner(int directory, const std::string& path) {
+  struct stat status{};
+  if (::fstat(directory, &status) != 0)
+    return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
+  if (status.st_uid == ::geteuid()) return {};
+  return fail(ErrorKind::kState,
+              "the state " + quoted(path) + " belongs to user " + std::to_string(status.st_uid),
+              "it says what is done to processes and cgroups: only its owner may use it");
+}
+
 // By the number that the kernel gives the namespace that it starts with (PROC_USER_INIT_INO).
 bool in_initial_user_namespace() {
   struct stat status{};
@@ -205,6 +217,7 @@ Result<ContainerDirectory> ContainerDirectory::open(const std::string& state_roo
       return std::unexpected(no_such_container(id));
     return std::unexpected(Error(directory.error()));
   }
+  TRY(check_owner(directory->get(), path));
   return ContainerDirectory(*std::move(directory), std::string(id), std::move(path));
 }
 

@@ -86,6 +86,17 @@ TEST(ContainerDirectory, DoesNotFollowALinkInTheStateRoot) {
   EXPECT_FALSE(ContainerDirectory::open(place.path(), "web"));
 }
 
+TEST(ContainerDirectory, RefusesADirectoryThatAnotherUserPutInItsPlace) {
+  SKIP_UNLESS_ROOT();
+  const TemporaryDirectory place;
+  ASSERT_TRUE(ContainerDirectory::take(place.path(), "web"));
+  ASSERT_TRUE(ContainerDirectory::open(place.path(), "web"));
+  ASSERT_EQ(::chown((place / "web").c_str(), 1000, 1000), 0);
+  const auto opened = ContainerDirectory::open(place.path(), "web");
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message().find("belongs to user 1000"), std::string::npos);
+}
+
 TEST(ContainerDirectory, KeepsTheRecordAsItWas) {
   const TemporaryDirectory place;
   Record record = some_record("web");
