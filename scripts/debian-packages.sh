@@ -5,7 +5,7 @@
 # What the build of the programs needs.
 packages_build=(
   g++ cmake ninja-build pkg-config python3
-  nlohmann-json3-dev libfmt-dev libarchive-dev libisal-dev libzstd-dev libssl-dev
+  nlohmann-json3-dev libfmt-dev libarchive-dev libisal-dev zlib1g-dev libzstd-dev libssl-dev
   busybox-static
 )
 # What the tests need beside it: the test libraries, the checkers, and the programs that stand
