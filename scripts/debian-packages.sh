@@ -15,6 +15,10 @@ packages_test=(
   clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
   shellcheck python3-jsonschema man-db podman conmon crun runc skopeo golang-github-containers-common libcap2-bin attr
 )
+# What the lab needs: an emulator, and what makes its guests' kernels, disks and policies.
+packages_lab=(
+  python3 qemu-system-x86 busybox-static kmod e2fsprogs xz-utils zstd apparmor secilc
+)
 
 have_package() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
