@@ -42,15 +42,23 @@ need_packages() {
   echo "Installing ${#missing[@]} packages: ${missing[*]}"
   log=$(mktemp)
   export DEBIAN_FRONTEND=noninteractive
+  # An engine that is installed for its tests must not start as this machine's service.
+  local policy=/usr/sbin/policy-rc.d
+  if [ -e $policy ]; then
+    policy=
+  else
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+  fi
   # A fresh machine has no package lists, or old ones: fetch them when the first attempt fails.
   if ! apt-get install -qq -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
     if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } \
         >"$log" 2>&1; then
       tail -n 20 "$log" >&2
-      rm -f "$log"
+      rm -f "$log" $policy
       echo "apt-get could not install: ${missing[*]}" >&2
       return 1
     fi
   fi
-  rm -f "$log"
+  rm -f "$log" $policy
 }

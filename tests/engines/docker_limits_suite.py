@@ -144,7 +144,8 @@ def privileged_has_everything_and_the_rest_has_masks(docker):
     plain = docker.once(docker.image, "sh", "-c", look)
     expect(int(plain.stdout.split()[2]) < 20 and "sys" not in plain.stdout, plain)
     masked = docker.says(docker.image, "sh", "-c", "wc -c < /proc/timer_list; ls /proc/acpi | wc -l; "
-                         "grep -c ' /proc/sys ' /proc/mounts; echo 1 > /proc/sys/kernel/domainname || echo ro")
+                         "grep -c ' /proc/sys ' /proc/mounts; "
+                         "echo 1 > /proc/sys/kernel/domainname || echo ro")
     equal(masked.split(), ["0", "0", "1", "ro"], "masked and read-only paths")
 
 
@@ -177,7 +178,7 @@ def namespaces_are_shared_when_asked(docker):
             equal(namespace(docker.pid(name), kind), namespace(own, kind), kind)
         equal(namespace(docker.pid(name), "cgroup"), namespace("self", "cgroup"), "cgroup")
     with docker.container("--cgroupns", "private") as name:
-        expect(namespace(docker.pid(name), "cgroup") != namespace("self", "cgroup"), "cgroup namespace shared")
+        expect(namespace(docker.pid(name), "cgroup") != namespace("self", "cgroup"), "cgroup shared")
         expect(docker.enclosure.name not in docker.run("exec", name, "cat", "/proc/self/cgroup"),
                "the group's path is seen inside")
 

@@ -10,7 +10,8 @@ from engine_support import Skip, Suite, equal, eventually, expect, run_suite
 
 suite = Suite("docker network")
 SERVER = ("sh", "-c", "while :; do echo hello | nc -l -p 80; done")
-ASK = "import socket,sys; print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).recv(9).decode())"
+ASK = ("import socket, sys\n"
+       "print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).recv(9).decode())")
 
 
 def answers(docker, address, port):
