@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "runtime/record_json.h"
 #include "sys/file.h"
+#include "sys/tree.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -32,19 +33,6 @@ constexpr const char* kStartSocket = "start.sock";
 
 Error no_such_container(std::string_view id) {
   return {ErrorKind::kNotFound, "container " + quoted(id) + " does not exist"};
-}
-
-// mkdir -p; only what is missing is made, for the owner alone.
-Result<void> make_directories(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  if (errno != ENOENT) return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0)
-    return std::unexpected(Error(SysError{"mkdir", ENOENT, path.c_str()}));
-  TRY(make_directories(path.substr(0, slash)));
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
-  return {};
 }
 
 // Where others can write to the state root, they can put a directory of theirs in our place. Into ours,

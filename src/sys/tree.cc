@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <cstring>
@@ -92,6 +93,18 @@ SysResult<void> remove_tree_at(int directory, const char* name) noexcept {
       return sys_fail("unlinkat(AT_REMOVEDIR)", name);
     if (::lseek(top.get(), 0, SEEK_SET) != 0) return sys_fail("lseek", name);
   }
+}
+
+Result<void> make_directories(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
+  if (errno != ENOENT) return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0)
+    return std::unexpected(Error(SysError{"mkdir", ENOENT, path.c_str()}));
+  TRY(make_directories(path.substr(0, slash)));
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
+  return {};
 }
 
 }  // namespace bulkhead

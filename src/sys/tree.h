@@ -1,6 +1,9 @@
-// Removing a directory tree that somebody hostile has filled.
+// Making directories with those above them; removing a tree that somebody hostile has filled.
 #pragma once
 
+#include <string>
+
+#include "base/result.h"
 #include "sys/error.h"
 
 namespace bulkhead {
@@ -9,5 +12,8 @@ namespace bulkhead {
 // followed, and no depth of nesting exhausts descriptors, stack or path length. Fine when there is no
 // such name. A mount point in the tree is EBUSY. `name` must outlive the error.
 SysResult<void> remove_tree_at(int directory, const char* name) noexcept;
+
+// mkdir -p; only what is missing is made, for the owner alone.
+Result<void> make_directories(const std::string& path);
 
 }  // namespace bulkhead

@@ -27,6 +27,18 @@ void make_file(int directory, const char* name) {
   ASSERT_TRUE(file);
 }
 
+TEST(MakeDirectories, MakesWhatIsMissingForTheOwnerAlone) {
+  TemporaryDirectory temporary;
+  const std::string deep = temporary.path + "/a/b/c";
+  ASSERT_TRUE(make_directories(deep));
+  ASSERT_TRUE(make_directories(deep)) << "a second time";
+  struct stat status{};
+  ASSERT_EQ(::stat((temporary.path + "/a/b").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700U);
+  make_file(temporary.fd.get(), "file");
+  EXPECT_FALSE(make_directories(temporary.path + "/file/beneath"));
+}
+
 TEST(RemoveTree, RemovesFilesDirectoriesAndLinks) {
   TemporaryDirectory temporary;
   ASSERT_EQ(::mkdirat(temporary.fd.get(), "tree", 0700), 0);

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import shutil
 import signal
 import struct
@@ -45,6 +46,15 @@ def exit_codes_are_dockers(host):
         done = host.run(*flag, "busybox")
         expect(done.returncode == 125 and flag[0] in done.stderr, f"{flag}: {done}")
     equal(host.containers(), [], "containers that were left")
+
+
+@suite.test
+def the_first_run_on_a_machine_needs_nothing_prepared(host):
+    script = ("mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /run && exec " +
+              shlex.join(map(str, host.command("run", "--rm", "busybox", "true"))))
+    done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+                          capture_output=True, text=True, timeout=60, check=False)
+    equal((done.returncode, done.stderr), (0, ""))
 
 
 @suite.test

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "sys/file.h"
 #include "sys/lock.h"
+#include "sys/tree.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -162,8 +163,7 @@ Result<void> check_id_pool(const IdRange& pool) {
 Result<IdPool> IdPool::open(const std::string& directory, const IdRange& pool,
                             const IdPoolFiles& files) {
   TRY(check_id_pool(pool));
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return std::unexpected(Error(SysError{"mkdir", errno, directory.c_str()}));
+  TRY_WITHIN("making the directory of the host ids in use", make_directories(directory));
   TRY_ASSIGN(Fd fd, open_at(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY));
   return IdPool(std::move(fd), pool, files);
 }
