@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import tempfile
 
+from engine_support import RUNTIME, image_file
+
 
 class PodmanHost:
     """Use as a context manager; everything that it made is gone afterwards."""
 
-    def __init__(self, runtime, image):
+    def __init__(self, runtime=RUNTIME):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-podman-"))
         self.runtime = runtime
-        self.image_file = image
+        self.image_file = image_file()
         self.image = "localhost/busybox:latest"
         configuration = self.directory / "containers.conf"
         # Root may lack CAP_SYS_RESOURCE, and then podman's own default limits cannot be set.

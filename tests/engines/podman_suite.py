@@ -4,74 +4,29 @@ also passes on crun and runc, which is how it is itself tested."""
 
 import os
 import pathlib
-import shutil
 import socket
 import subprocess
 import sys
 import time
-import traceback
 
+from engine_support import (Skip, Suite, cgroup_value, equal, eventually, expect, go_apart, run_suite,
+                            status_of)
 from podman_host import PodmanHost
 
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-class Skip(Exception):
-    """Raised with the reason."""
-
-
-def expect(condition, message):
-    if not condition:
-        raise AssertionError(message)
-
-
-def equal(observed, expected, what=""):
-    expect(observed == expected, f"{what}: {observed!r} instead of {expected!r}")
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
+suite = Suite("podman")
 
 
 def pid_of(podman, name):
     return int(podman.run("inspect", "-f", "{{.State.Pid}}", name))
 
 
-def status_of(pid):
-    """/proc/PID/status as a dictionary."""
-    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-
-
-def cgroup_value(pid, v1_controller, v1_file, v2_file):
-    """A file of the group that a process is in, in whichever hierarchy has the controller."""
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if v1_controller in controllers.split(","):
-            return pathlib.Path(f"/sys/fs/cgroup/{controllers}{path}/{v1_file}").read_text().strip()
-    path = next(line.split(":", 2)[2] for line in
-                pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-                if line.startswith("0::"))
-    return pathlib.Path(f"/sys/fs/cgroup{path}/{v2_file}").read_text().strip()
-
-
-@test
+@suite.test
 def run_prints_the_output_and_passes_the_exit_code_on(podman):
     equal(podman.run("run", "--rm", podman.image, "echo", "hello"), "hello", "output")
     equal(podman.call("run", "--rm", podman.image, "sh", "-c", "exit 7").returncode, 7, "exit code")
 
 
-@test
+@suite.test
 def run_of_a_missing_program_is_127_and_of_one_without_x_bit_126(podman):
     missing = podman.call("run", "--rm", podman.image, "/no/such/program")
     equal(missing.returncode, 127, missing.stderr)
@@ -79,7 +34,7 @@ def run_of_a_missing_program_is_127_and_of_one_without_x_bit_126(podman):
     equal(refused.returncode, 126, refused.stderr)
 
 
-@test
+@suite.test
 def run_takes_user_workdir_environment_and_hostname(podman):
     equal(podman.run("run", "--rm", "--user", "1234:5678", podman.image, "sh", "-c",
                      "echo $(id -u):$(id -g)"), "1234:5678", "ids")
@@ -90,7 +45,7 @@ def run_takes_user_workdir_environment_and_hostname(podman):
           "hostname")
 
 
-@test
+@suite.test
 def exec_joins_the_container(podman):
     with podman.container("--hostname", "inside") as name:
         equal(podman.run("exec", name, "hostname"), "inside", "hostname")
@@ -102,14 +57,14 @@ def exec_joins_the_container(podman):
             equal(podman.run("exec", name, "readlink", f"/proc/self/ns/{kind}"), init, kind)
 
 
-@test
+@suite.test
 def exec_of_a_missing_program_is_127(podman):
     with podman.container() as name:
         done = podman.call("exec", name, "/no/such/program")
         equal(done.returncode, 127, done.stderr)
 
 
-@test
+@suite.test
 def exec_with_a_terminal_gets_one(podman):
     with podman.container() as name:
         script = f"{' '.join(podman.command('exec', '-t', name, 'tty'))}"
@@ -118,7 +73,7 @@ def exec_with_a_terminal_gets_one(podman):
         expect("/dev/pts/" in done.stdout, f"no terminal: {done.stdout!r} {done.stderr!r}")
 
 
-@test
+@suite.test
 def run_with_a_terminal_gets_one(podman):
     script = f"{' '.join(podman.command('run', '--rm', '-t', podman.image, 'tty'))}"
     done = subprocess.run(["script", "-qec", script, "/dev/null"], env=podman.environment,
@@ -127,7 +82,7 @@ def run_with_a_terminal_gets_one(podman):
            f"no terminal: {done.stdout!r} {done.stderr!r}")
 
 
-@test
+@suite.test
 def stop_ends_it_by_sigterm_and_kill_by_any_signal(podman):
     trap = "trap 'exit 42' TERM; while :; do sleep 0.1; done"
     with podman.container(command=("sh", "-c", trap)) as name:
@@ -139,7 +94,7 @@ def stop_ends_it_by_sigterm_and_kill_by_any_signal(podman):
         equal(podman.run("inspect", "-f", "{{.State.ExitCode}}", name), "137", "exit code")
 
 
-@test
+@suite.test
 def logs_keep_both_streams(podman):
     with podman.container(command=("sh", "-c", "echo out; echo err >&2")) as name:
         podman.run("wait", name)
@@ -147,13 +102,13 @@ def logs_keep_both_streams(podman):
         expect("out" in done.stdout and "err" in done.stdout + done.stderr, f"{done}")
 
 
-@test
+@suite.test
 def top_lists_the_processes(podman):
     with podman.container() as name:
         expect("sleep 1000" in podman.run("top", name), "no sleep in top")
 
 
-@test
+@suite.test
 def pause_stops_the_clock_and_unpause_starts_it(podman):
     command = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /n; sleep 0.01; done")
     with podman.container(command=command) as name:
@@ -167,7 +122,7 @@ def pause_stops_the_clock_and_unpause_starts_it(podman):
         expect(eventually(lambda: file.read_text() != before), "the counter stands after unpause")
 
 
-@test
+@suite.test
 def limits_reach_the_kernel(podman):
     with podman.container("--memory", "64m", "--pids-limit", "33", "--cpus", "1.5") as name:
         pid = pid_of(podman, name)
@@ -178,28 +133,28 @@ def limits_reach_the_kernel(podman):
         equal(quota, "150000", "cpu quota")
 
 
-@test
+@suite.test
 def a_memory_limit_kills(podman):
     done = podman.call("run", "--rm", "--memory", "16m", podman.image, "sh", "-c",
                        "x=a; while :; do x=$x$x; done")
     equal(done.returncode, 137, done.stderr)
 
 
-@test
+@suite.test
 def a_container_in_a_user_namespace_is_not_root_outside(podman):
     with podman.container("--uidmap", "0:700000:65536", "--gidmap", "0:700000:65536") as name:
         equal(podman.run("exec", name, "id", "-u"), "0", "uid inside")
         equal(status_of(pid_of(podman, name))["Uid"].split()[0], "700000", "uid outside")
 
 
-@test
+@suite.test
 def a_read_only_root_cannot_be_written(podman):
     done = podman.call("run", "--rm", "--read-only", podman.image, "touch", "/etc/x")
     expect(done.returncode != 0 and "Read-only" in done.stderr, done.stderr)
     podman.run("run", "--rm", podman.image, "touch", "/etc/x")
 
 
-@test
+@suite.test
 def capabilities_and_no_new_privileges_reach_the_kernel(podman):
     with podman.container("--cap-drop", "ALL", "--cap-add", "NET_BIND_SERVICE", "--security-opt",
                           "no-new-privileges") as name:
@@ -210,7 +165,7 @@ def capabilities_and_no_new_privileges_reach_the_kernel(podman):
         equal(status["Seccomp"], "2", "seccomp mode")
 
 
-@test
+@suite.test
 def a_published_port_is_reached_on_loopback(podman):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -231,7 +186,7 @@ def a_published_port_is_reached_on_loopback(podman):
         raise
 
 
-@test
+@suite.test
 def volumes_and_tmpfs_are_mounted(podman):
     directory = podman.directory / "volume"
     directory.mkdir()
@@ -244,7 +199,7 @@ def volumes_and_tmpfs_are_mounted(podman):
                                  "grep ' /scratch ' /proc/mounts"), "no tmpfs")
 
 
-@test
+@suite.test
 def host_namespaces_are_shared_when_asked(podman):
     own = os.readlink("/proc/self/ns/net")
     equal(podman.run("run", "--rm", "--network", "host", podman.image, "readlink",
@@ -253,14 +208,14 @@ def host_namespaces_are_shared_when_asked(podman):
                       "/proc/self/ns/net") != own, "no network namespace of its own")
 
 
-@test
+@suite.test
 def privileged_and_an_init_work(podman):
     status = podman.run("run", "--rm", "--privileged", podman.image, "grep", "CapEff",
                         "/proc/self/status")
     expect(int(status.split()[1], 16) & (1 << 21), "privileged has no CAP_SYS_ADMIN")
 
 
-@test
+@suite.test
 def healthy_restart_and_removal(podman):
     with podman.container() as name:
         first = pid_of(podman, name)
@@ -269,7 +224,7 @@ def healthy_restart_and_removal(podman):
     expect(name not in podman.run("ps", "-a", "--format", "{{.Names}}"), "still listed")
 
 
-@test
+@suite.test
 def update_changes_the_limits_of_a_running_container(podman):
     help_text = podman.call("update", "--help")
     if help_text.returncode != 0:
@@ -280,7 +235,7 @@ def update_changes_the_limits_of_a_running_container(podman):
               str(96 << 20), "memory")
 
 
-@test
+@suite.test
 def play_kube_runs_a_pod(podman):
     manifest = podman.directory / "pod.yaml"
     manifest.write_text(f"""
@@ -321,43 +276,13 @@ def groups_left(podman):
     return found
 
 
-@test
+@suite.test
 def nothing_is_left_behind(podman):
     podman.call("rm", "-a", "-f", "-t", "0")
     expect(eventually(lambda: not [path for path in groups_left(podman) if "conmon" not in path]),
            f"cgroups left: {groups_left(podman)[:5]}")
 
 
-def main():
-    runtime = os.environ["BULKHEAD_RUNTIME"]
-    image = os.environ.get("BULKHEAD_IMAGE") or str(
-        pathlib.Path(os.environ["BULKHEAD_BUILD"]) / "share/bulkhead/images/busybox.tar")
-    if os.geteuid() != 0:
-        print("SKIP podman — needs root")
-        return 0
-    if not shutil.which("podman"):
-        print("SKIP podman — the package podman is not installed")
-        return 0
-    failed = 0
-    chosen = sys.argv[1:]
-    with PodmanHost(runtime, image) as podman:
-        for function in TESTS:
-            if chosen and not any(word in function.__name__ for word in chosen):
-                continue
-            name = "podman: " + function.__name__.replace("_", " ")
-            try:
-                function(podman)
-                print("ok", name, flush=True)
-            except Skip as reason:
-                print(f"SKIP {name} — {reason}", flush=True)
-            except (AssertionError, subprocess.TimeoutExpired, OSError, ValueError,
-                    StopIteration) as error:
-                failed += 1
-                print(f"FAIL {name} — {' '.join(str(error).split())[:700]}", flush=True)
-                if os.environ.get("BULKHEAD_TRACE"):
-                    traceback.print_exc()
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    go_apart()
+    sys.exit(run_suite(suite, {"podman": "podman"}, PodmanHost))
