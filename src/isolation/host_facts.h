@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,13 @@ struct CgroupHierarchy {
   std::string own_path;  // this process's group in it ("/" or "/user.slice/..."), relative to the
                          // mount's root
   bool v2 = false;
+};
+
+// The systemd that keeps the groups of this process, when its driver was chosen.
+struct SystemdFacts {
+  std::string root;           // the group that all of its units lie in; "" for the system's manager
+  std::string default_slice;  // "system.slice", "user.slice"
+  std::string device_classes;  // the text of /proc/devices
 };
 
 struct HostFacts {
@@ -48,6 +56,7 @@ struct HostFacts {
   bool user_namespace = true;
   bool cgroup_namespace = true;
   std::vector<CgroupHierarchy> cgroups;
+  std::optional<SystemdFacts> systemd;
 
   bool has_capability(int number) const { return (effective_capabilities >> number & 1U) != 0; }
   // Root in the initial user namespace with CAP_SYS_ADMIN.
@@ -57,7 +66,7 @@ struct HostFacts {
   }
 };
 
-// Everything above but `cgroups` (isolation/cgroup/discover.h): about 25 system calls.
+// Everything above but `cgroups` (isolation/cgroup/discover.h) and `systemd` (systemd_manager.h): about 25 system calls.
 Result<HostFacts> gather_host_facts();
 
 }  // namespace bulkhead::isolation

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "isolation/cgroup/discover.h"
+#include "isolation/cgroup/systemd_manager.h"
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/network/ahead.h"
 #include "isolation/seccomp/listener.h"
@@ -78,16 +79,23 @@ struct Planned {
   isolation::ParentMountsPlan parent_mounts;
 };
 
+// What works beside the parent.
+struct Helpers {
+  isolation::NetworkAhead network;
+  std::optional<isolation::cgroup::SystemdManager> systemd;
+};
+
 // The parent's part of making a container.
 class Creation final : public launch::ParentTasks {
  public:
   Creation(const NewContainer& wanted, const Planned& planned, const Record& record,
-           const ContainerHooks& hooks, Undo& undo)
+           const ContainerHooks& hooks, Helpers& helpers, Undo& undo)
       : wanted_(wanted),
         plan_(planned.layers),
         parent_mounts_(planned.parent_mounts),
         record_(record),
         hooks_(hooks),
+        helpers_(helpers),
         undo_(undo) {}
 
   Result<void> cloned(const PidFd& child) override {
@@ -117,8 +125,11 @@ class Creation final : public launch::ParentTasks {
     return mounts;
   }
 
-  Result<std::vector<int>> make_cgroups(const PidFd&) override {
-    TRY(undo_.cgroups().complete(plan_.get<isolation::CgroupLimits>()));
+  Result<std::vector<int>> make_cgroups(const PidFd& child) override {
+    const auto& plan = plan_.get<isolation::CgroupLimits>();
+    if (plan.unit)
+      TRY(helpers_.systemd->start_scope(*plan.unit, child.pid(), plan.unit_properties));
+    TRY(undo_.cgroups().complete(plan));
     return undo_.cgroups().membership(undo_.cgroups().unified_directory() >= 0);
   }
 
@@ -161,6 +172,7 @@ class Creation final : public launch::ParentTasks {
   const isolation::ParentMountsPlan& parent_mounts_;
   const Record& record_;
   const ContainerHooks& hooks_;
+  Helpers& helpers_;
   Undo& undo_;
   HostPid pid_;
   Fd terminal_;
@@ -202,6 +214,14 @@ launch::CloneOptions clone_options_of(const ContainerPlan& plan) {
   return clone;
 }
 
+Result<void> reach_systemd(isolation::HostFacts& host, Helpers& helpers) {
+  TRY_ASSIGN(helpers.systemd, isolation::cgroup::SystemdManager::connect(host.privileged()));
+  isolation::SystemdFacts facts{helpers.systemd->root(), helpers.systemd->default_slice(), {}};
+  TRY_ASSIGN(facts.device_classes, read_file_at(AT_FDCWD, "/proc/devices", 1U << 16));
+  host.systemd = std::move(facts);
+  return {};
+}
+
 bool has_hooks_before_start(const oci::Spec& spec) {
   return spec.hooks &&
          (!spec.hooks->prestart.empty() || !spec.hooks->create_runtime.empty() ||
@@ -210,8 +230,7 @@ bool has_hooks_before_start(const oci::Spec& spec) {
 
 // Everything after the plan stands: from the first thing on disk to the process that is ready.
 Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
-                            const isolation::HostFacts& host,
-                            isolation::NetworkAhead& network_ahead, Undo& undo) {
+                            const isolation::HostFacts& host, Helpers& helpers, Undo& undo) {
   const ContainerPlan& plan = planned.layers;
   const CreateOptions& options = wanted.options;
   const Record record = record_of(wanted, plan);
@@ -261,14 +280,16 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   input.start_listener = start_socket ? start_socket.get() : -1;
   input.proc = proc.get();
   input.ignored_signals = host.ignored_signals;
-  input.cloned_into_cgroup = launch_options.clone.cgroup >= 0;
+  // systemd, too, puts the process into its v2 group before it is told of its groups.
+  input.cloned_into_cgroup =
+      launch_options.clone.cgroup >= 0 || plan.get<isolation::CgroupLimits>().unit;
   input.dies_with_parent = wanted.dies_with_us;
   input.dumpable_until_mapped = is_new(plan.get<isolation::UserNamespace>()) && ::geteuid() != 0;
 
-  const Fd network = network_ahead.take();
+  const Fd network = helpers.network.take();
   input.network = network.get();
 
-  Creation creation(wanted, planned, record, hooks, undo);
+  Creation creation(wanted, planned, record, hooks, helpers, undo);
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
   launch::ChildGuard guard(init);
   if (plan.has<isolation::Seccomp>() && wanted.start_mode == StartMode::kStartAtOnce)
@@ -336,8 +357,8 @@ Result<Container> make_container(NewContainer wanted) {
   if (!wanted.spec.process)
     return fail(ErrorKind::kInvalid, "/process: missing",
                 "a container that is to be started needs a process");
-  isolation::NetworkAhead network_ahead;
-  if (isolation::NetworkAhead::fits(wanted.spec)) network_ahead.start();
+  Helpers helpers;
+  if (isolation::NetworkAhead::fits(wanted.spec)) helpers.network.start();
   TRY_ASSIGN(ContainerDirectory directory,
              ContainerDirectory::take(wanted.options.common.state_root, wanted.options.id));
   Undo undo(std::move(directory));
@@ -348,13 +369,15 @@ Result<Container> make_container(NewContainer wanted) {
     process.console_size = own_terminal_size();
   TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
   TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
+  if (wanted.options.common.cgroup_driver == isolation::CgroupDriver::kSystemd)
+    TRY(reach_systemd(host, helpers));
   const isolation::Request request = request_of(wanted);
   TRY_ASSIGN(ContainerPlan plan, ContainerPlan::describe(request, host));
   TRY_ASSIGN(isolation::ParentMountsPlan parent_mounts,
              isolation::describe_parent_mounts(request, host));
   for (const std::string& layer : wanted.options.common.removed_layers)
     if (!plan.remove(layer)) return fail(ErrorKind::kUsage, "no layer is named " + layer);
-  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, network_ahead, undo);
+  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, helpers, undo);
 }
 
 }  // namespace bulkhead::runtime

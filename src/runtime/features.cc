@@ -94,7 +94,7 @@ oci::LinuxFeatures linux_features(const isolation::HostFacts& host) {
   features.namespaces = namespaces(host);
   features.capabilities = capabilities(host);
   features.cgroup = oci::CgroupFeatures{
-      .v1 = true, .v2 = true, .systemd = false, .systemd_user = false, .rdma = true};
+      .v1 = true, .v2 = true, .systemd = true, .systemd_user = true, .rdma = true};
   features.seccomp = seccomp();
   features.apparmor = oci::Feature{true};
   features.selinux = oci::Feature{true};

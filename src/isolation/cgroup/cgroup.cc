@@ -204,6 +204,37 @@ Result<CgroupLimits::Plan> without_groups(const Request& request) {
   return plan;
 }
 
+// The scope, with the limits that systemd would else put back to its own defaults when it is reloaded.
+Result<void> describe_unit(const Request& request, const HostFacts& host,
+                           CgroupLimits::Plan& plan) {
+  if (!host.systemd)
+    return fail(ErrorKind::kUnsupported, "the systemd cgroup driver needs a systemd to talk to",
+                "use the cgroupfs driver (leave out --systemd-cgroup)");
+  TRY_ASSIGN(plan.unit, cgroup::systemd_unit(request.spec.linux_.cgroups_path, request.container_id,
+                                             host.systemd->default_slice));
+  const bool v1 = std::any_of(host.cgroups.begin(), host.cgroups.end(), [](const auto& hierarchy) {
+    return !hierarchy.v2 && offers(hierarchy, "memory");
+  });
+  const oci::Resources none;
+  const oci::Resources& resources =
+      request.spec.linux_.resources ? *request.spec.linux_.resources : none;
+  TRY_ASSIGN(plan.unit_properties,
+             cgroup::limit_properties(resources,
+                                      v1 ? cgroup::UnitVersion::kV1 : cgroup::UnitVersion::kV2));
+  const auto append = [&](std::vector<DbusProperty> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(plan.unit_properties));
+  };
+  if (host.privileged()) {
+    TRY_ASSIGN(const cgroup::DevicePolicy policy,
+               cgroup::device_policy(resources.devices, "/linux/resources/devices"));
+    append(cgroup::device_properties(policy, host.systemd->device_classes));
+  }
+  TRY_ASSIGN(std::vector<DbusProperty> annotated,
+             cgroup::annotated_properties(request.spec.annotations));
+  append(std::move(annotated));
+  return {};
+}
+
 }  // namespace
 
 bool CgroupGroup::has_controller(std::string_view controller) const {
@@ -222,14 +253,14 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
     return plan;
   }
   if (request.cgroup_driver == CgroupDriver::kDisabled) return without_groups(request);
-  if (request.cgroup_driver == CgroupDriver::kSystemd)
-    return fail(ErrorKind::kUnsupported,
-                "the systemd cgroup driver is not supported yet by this build",
-                "use the cgroupfs driver (leave out --systemd-cgroup)");
-  TRY_ASSIGN(const cgroup::GroupPath where,
-             cgroup::group_path(request.spec.linux_.cgroups_path, request.container_id));
-
   Plan plan;
+  cgroup::GroupPath where;
+  if (request.cgroup_driver == CgroupDriver::kSystemd) {
+    TRY(describe_unit(request, host, plan));
+    where.path = host.systemd->root + plan.unit->path;
+  } else {
+    TRY_ASSIGN(where, cgroup::group_path(request.spec.linux_.cgroups_path, request.container_id));
+  }
   // The v2 group first: it is made before the child, which is cloned into it.
   for (const bool v2 : {true, false})
     for (const CgroupHierarchy& hierarchy : host.cgroups)
@@ -252,6 +283,8 @@ Result<CgroupLimits::Plan> CgroupLimits::describe(const Request& request, const 
 
 Explanation CgroupLimits::explain(const Plan& plan) {
   Explanation explanation{plan.standing, plan.reason, {}};
+  if (plan.unit)
+    explanation.facts.push_back({"systemd scope", plan.unit->name, "in " + plan.unit->slice});
   for (const CgroupGroup& group : plan.groups) {
     explanation.facts.push_back(
         {group.name(), group.directory,

@@ -22,6 +22,7 @@
 
 #include "base/id.h"
 #include "isolation/cgroup/device_policy.h"
+#include "isolation/cgroup/systemd_unit.h"
 #include "isolation/layer.h"
 
 namespace bulkhead::isolation {
@@ -88,6 +89,9 @@ struct CgroupLimits {
     // v2: the container's root owns the group's directory and the files listed in
     // /sys/kernel/cgroup/delegate, so that it may make groups of its own beneath.
     std::optional<HostUid> delegate_to;
+    // The systemd driver: the scope that systemd makes around the child, before the rest is done.
+    std::optional<cgroup::SystemdUnit> unit;
+    std::vector<DbusProperty> unit_properties;
     std::vector<Fact> left_out;  // defaults that this host cannot offer: name, value, why
     std::vector<Fact> facts;
   };

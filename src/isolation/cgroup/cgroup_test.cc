@@ -192,9 +192,25 @@ TEST(CgroupPlan, SwitchedOffNothingIsMadeAndNoLimitIsForgotten) {
       std::string::npos);
 }
 
-TEST(CgroupPlan, TheSystemdDriverSaysThatItIsNotThere) {
+TEST(CgroupPlan, TheSystemdDriverNeedsASystemd) {
   EXPECT_EQ(described(engine_spec(), hybrid_host(), CgroupDriver::kSystemd),
-            "error: the systemd cgroup driver is not supported yet by this build");
+            "error: the systemd cgroup driver needs a systemd to talk to");
+}
+
+TEST(CgroupPlan, TheSystemdDriverPutsEveryGroupWhereTheScopeIs) {
+  HostFacts host = hybrid_host();
+  host.systemd = SystemdFacts{"/user.slice/user@1000.service", "user.slice", ""};
+  oci::Spec spec = engine_spec();
+  spec.linux_.cgroups_path = "machine-build.slice:libpod:abc";
+  const auto plan = CgroupLimits::describe(
+      Request{.spec = spec, .container_id = "id", .cgroup_driver = CgroupDriver::kSystemd}, host);
+  ASSERT_TRUE(plan) << plan.error().message();
+  ASSERT_TRUE(plan->unit);
+  EXPECT_EQ(plan->unit->name, "libpod-abc.scope");
+  for (const CgroupGroup& group : plan->groups)
+    EXPECT_EQ(group.path,
+              "/user.slice/user@1000.service/machine.slice/machine-build.slice/libpod-abc.scope");
+  EXPECT_FALSE(plan->unit_properties.empty());
 }
 
 TEST(CgroupPlan, TheGroupIsDelegatedOnlyWithItsOwnNamespaceAndAWritableMount) {

@@ -135,9 +135,10 @@ SysResult<Made> make_directory(const CgroupGroup& group, std::vector<std::string
 }
 
 // A group that is there already is taken when it is empty and its processes could run.
-Result<void> check_existing(const CgroupGroup& group) {
+Result<void> check_existing(const CgroupGroup& group, bool of_systemd) {
   TRY_ASSIGN(const std::vector<HostPid> processes, cgroup::processes_in(group.directory));
-  if (!processes.empty())
+  // systemd has put the child in, and refuses a scope that is there already.
+  if (!processes.empty() && !of_systemd)
     return fail(ErrorKind::kExists,
                 "container's cgroup is not empty: " + std::to_string(processes.size()) +
                     " process(es) found in " + group.directory,
@@ -244,7 +245,7 @@ Result<void> CgroupSet::make(const CgroupLimits::Plan& plan, std::size_t first, 
     }
     if (!made) return std::unexpected(cannot_make(group, made.error()));
     if (group.version == CgroupVersion::kV2) TRY(hold(group));
-    if (*made == Made::kThere) TRY(check_existing(group));
+    if (*made == Made::kThere) TRY(check_existing(group, plan.unit.has_value()));
     groups_.push_back({group.version, group.controllers, group.directory});
     TRY(equip(plan, group, *made, unified_.get()));
     if (group.version == CgroupVersion::kV2) continue;  // mostly joined by clone3: see membership()
@@ -270,15 +271,18 @@ void CgroupSet::abandon() noexcept {
 
 namespace {
 
-std::size_t v2_groups(const CgroupLimits::Plan& plan) {
-  return !plan.groups.empty() && plan.groups.front().version == CgroupVersion::kV2 ? 1 : 0;
+// How many groups are made before the child: the v2 one, if it is not systemd's to make.
+std::size_t early_groups(const CgroupLimits::Plan& plan) {
+  return !plan.unit && !plan.groups.empty() && plan.groups.front().version == CgroupVersion::kV2
+             ? 1
+             : 0;
 }
 
 }  // namespace
 
 Result<CgroupSet> CgroupSet::prepare(const CgroupLimits::Plan& plan) {
   CgroupSet set;
-  if (auto made = set.make(plan, 0, v2_groups(plan)); !made) {
+  if (auto made = set.make(plan, 0, early_groups(plan)); !made) {
     set.abandon();
     return std::unexpected(std::move(made).error());
   }
@@ -286,7 +290,7 @@ Result<CgroupSet> CgroupSet::prepare(const CgroupLimits::Plan& plan) {
 }
 
 Result<void> CgroupSet::complete(const CgroupLimits::Plan& plan) {
-  return make(plan, v2_groups(plan), plan.groups.size());
+  return make(plan, early_groups(plan), plan.groups.size());
 }
 
 Result<CgroupSet> CgroupSet::create(const CgroupLimits::Plan& plan) {

@@ -12,18 +12,18 @@ constexpr std::string_view kSliceSuffix = ".slice";
 constexpr std::size_t kLongestUnitName = 255;
 constexpr std::uint64_t kMicrosecondsPerSecond = 1'000'000;
 
-std::unexpected<Error> refuse(std::string_view path, const std::string& what, std::string hint = {}) {
+std::unexpected<Error> refuse(std::string_view path, const std::string& what,
+                              std::string hint = {}) {
   return fail(ErrorKind::kInvalid, "/linux/cgroupsPath: " + quoted(path) + " " + what,
               std::move(hint));
 }
 
 // What systemd takes in a unit's name (systemd.unit(5)); "/" is not among it.
 bool is_unit_name(std::string_view name) {
-  return !name.empty() && name.size() <= kLongestUnitName &&
-         std::ranges::all_of(name, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  std::string_view(":-_.\\").find(c) != std::string_view::npos;
-         });
+  return !name.empty() && name.size() <= kLongestUnitName && std::ranges::all_of(name, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view(":-_.\\").find(c) != std::string_view::npos;
+  });
 }
 
 void add(std::vector<DbusProperty>& properties, std::string name, auto value) {
@@ -202,8 +202,7 @@ std::optional<std::uint64_t> seconds_as_microseconds(const DbusValue& value) {
 
 Result<std::string> slice_path(std::string_view slice) {
   if (slice == "-.slice") return std::string();
-  if (!is_unit_name(slice) || !slice.ends_with(kSliceSuffix) ||
-      slice.size() == kSliceSuffix.size())
+  if (!is_unit_name(slice) || !slice.ends_with(kSliceSuffix) || slice.size() == kSliceSuffix.size())
     return fail(ErrorKind::kInvalid,
                 "/linux/cgroupsPath: " + quoted(slice) + " is not the name of a slice",
                 "a slice is named like \"machine.slice\" or \"machine-build.slice\"");
@@ -241,8 +240,8 @@ Result<SystemdUnit> systemd_unit(std::string_view cgroups_path, std::string_view
     if (!unit.name.ends_with(".scope")) unit.name += ".scope";
   }
   if (!is_unit_name(unit.name))
-    return refuse(cgroups_path, "makes the unit name " + quoted(unit.name) +
-                                    ", which systemd does not take",
+    return refuse(cgroups_path,
+                  "makes the unit name " + quoted(unit.name) + ", which systemd does not take",
                   "use letters, digits and :-_.\\ alone, at most 255 of them");
   TRY_ASSIGN(unit.path, slice_path(unit.slice));
   unit.path += "/" + unit.name;
@@ -312,7 +311,8 @@ Result<std::vector<std::uint8_t>> cpu_bits(std::string_view list, std::string_vi
   for (const std::string_view item : split(trim(list), ',')) {
     std::string_view rest = trim(item);
     const auto first = parse_number<std::uint32_t>(next_field(rest, '-'));
-    const auto last = rest.empty() ? first : parse_number<std::uint32_t>(rest);
+    const bool is_range = item.find('-') != std::string_view::npos;
+    const auto last = is_range ? parse_number<std::uint32_t>(rest) : first;
     constexpr std::uint32_t kMostCpus = 8192;
     if (!first || !last || *last < *first || *last >= kMostCpus)
       return fail(ErrorKind::kInvalid, std::string(where) + ": " + quoted(list) + " is no list",
