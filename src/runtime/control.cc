@@ -1,12 +1,11 @@
 #include "runtime/control.h"
 
-#include "isolation/cgroup/systemd_manager.h"
-
 #include <signal.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
 #include "runtime/remove.h"
+#include "runtime/systemd_scope.h"
 #include "runtime/user_names.h"
 
 namespace bulkhead::runtime {
@@ -175,31 +174,15 @@ Result<void> resume_container(const std::string& state_root, std::string_view id
   return groups.thaw();
 }
 
-namespace {
-
-Result<void> update_unit(const Record& record, const oci::Resources& resources) {
-  using namespace isolation::cgroup;
-  if (record.cgroup_directories.empty()) return {};
-  const std::string& group = record.cgroup_directories.front();
-  // The v2 group, where there is one, is the first; beside v1 controllers it has none of the limits.
-  const bool v2 = record.cgroup_directories.size() == 1 && group.starts_with(':');
-  TRY_ASSIGN(const isolation::HostFacts host, isolation::gather_host_facts());
-  TRY_ASSIGN(SystemdManager systemd, SystemdManager::connect(host.privileged()));
-  TRY_ASSIGN(const std::vector<DbusProperty> properties,
-             limit_properties(resources, v2 ? UnitVersion::kV2 : UnitVersion::kV1));
-  return systemd.set_properties(group.substr(group.rfind('/') + 1), properties);
-}
-
-}  // namespace
-
 Result<void> update_container(const std::string& state_root, std::string_view id,
                               const oci::Resources& resources) {
   TRY_ASSIGN(const Known known, look_up(state_root, id, Lock::kTake));
   if (!lives(known.observation.status)) return std::unexpected(wrong_status("update", known));
   TRY_ASSIGN(const isolation::CgroupSet groups, groups_of(known.record, "an update of its limits"));
-  // systemd first: it writes what it knows of, and nothing is changed if it refuses.
-  if (known.record.cgroup_driver == isolation::CgroupDriver::kSystemd)
-    TRY(update_unit(known.record, resources));
+  TRY(groups.update(resources));
+  if (known.record.cgroup_driver != isolation::CgroupDriver::kSystemd) return {};
+  TRY(update_scope(known.record, resources));
+  // systemd has just written the same limits, some of them rounded.
   return groups.update(resources);
 }
 

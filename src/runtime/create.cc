@@ -25,6 +25,7 @@
 #include "runtime/console_socket.h"
 #include "runtime/pid_file.h"
 #include "runtime/procfs.h"
+#include "runtime/systemd_scope.h"
 #include "runtime/terminal_pump.h"
 #include "runtime/unsupported.h"
 #include "runtime/warnings.h"
@@ -43,6 +44,7 @@ class Undo {
   ~Undo() {
     if (!directory_) return;
     (void)cgroups_.abandon();
+    if (scope_) (void)stop_scope(*scope_);
     (void)std::move(*directory_).remove();
     // The error that is on its way says more than theirs would.
     (void)run_all_hooks(HookStage::kPoststop, poststop_, stopped_state_);
@@ -52,6 +54,8 @@ class Undo {
 
   ContainerDirectory& directory() { return *directory_; }
   isolation::CgroupSet& cgroups() { return cgroups_; }
+  // systemd has been asked to make the scope of this container.
+  void stop_with(Record scope) { scope_ = std::move(scope); }
   void end_with_hooks(std::span<const oci::Hook> poststop, std::string stopped_state) {
     poststop_ = poststop;
     stopped_state_ = std::move(stopped_state);
@@ -66,6 +70,7 @@ class Undo {
  private:
   std::optional<ContainerDirectory> directory_;
   isolation::CgroupSet cgroups_;
+  std::optional<Record> scope_;
   std::span<const oci::Hook> poststop_;
   std::string stopped_state_;
 };
@@ -127,8 +132,10 @@ class Creation final : public launch::ParentTasks {
 
   Result<std::vector<int>> make_cgroups(const PidFd& child) override {
     const auto& plan = plan_.get<isolation::CgroupLimits>();
-    if (plan.unit)
+    if (plan.unit) {
       TRY(helpers_.systemd->start_scope(*plan.unit, child.pid(), plan.unit_properties));
+      undo_.stop_with(record_);
+    }
     TRY(undo_.cgroups().complete(plan));
     return undo_.cgroups().membership(undo_.cgroups().unified_directory() >= 0);
   }

@@ -9,6 +9,7 @@
 #include "oci/decode.h"
 #include "runtime/control.h"
 #include "runtime/hooks.h"
+#include "runtime/systemd_scope.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -40,12 +41,15 @@ Result<void> kill_init(const Record& record, const Observation& observation,
 // The groups, and whoever still lives in them: processes of a container without a pid namespace of
 // its own, or ones that were put there from outside.
 Result<void> remove_groups(const Record& record, const isolation::CgroupSet& groups) {
-  if (groups.empty()) return {};
+  if (groups.empty()) return stop_scope(record);
   if (!record.own_pid_namespace) TRY(groups.signal_all(SIGKILL));
   auto removed = groups.remove();
-  if (removed || removed.error().kind() != ErrorKind::kState) return removed;
-  TRY(groups.signal_all(SIGKILL));
-  return groups.remove();
+  if (!removed && removed.error().kind() == ErrorKind::kState) {
+    TRY(groups.signal_all(SIGKILL));
+    removed = groups.remove();
+  }
+  TRY(removed);
+  return stop_scope(record);
 }
 
 Result<oci::Spec> configuration_for_hooks(const ContainerDirectory& directory,

@@ -7,6 +7,7 @@
 #include "runtime/hooks.h"
 #include "runtime/start.h"
 #include "runtime/supervise.h"
+#include "runtime/systemd_scope.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -33,6 +34,7 @@ Result<std::vector<std::string>> discard(Container container, const oci::Spec& s
   // Processes that share the host's pid namespace outlive their init.
   if (!container.record.own_pid_namespace) (void)container.cgroups.signal_all(SIGKILL);
   TRY(container.cgroups.remove());
+  TRY(stop_scope(container.record));
   if (container.record.has_poststop_hooks) {
     const std::string state =
         oci::encode(state_of(container.record, oci::Status::kStopped, HostPid(0)));

@@ -49,8 +49,9 @@ Result<DbusMessage> SystemdManager::call(std::string_view member, std::string_vi
 Result<void> SystemdManager::read_root() {
   DbusBody body;
   body.string(kManager).string("ControlGroup");
-  TRY_ASSIGN(const DbusMessage answer,
-             peer_.call({kDestination, kPath, "org.freedesktop.DBus.Properties", "Get", "ss"}, body));
+  TRY_ASSIGN(
+      const DbusMessage answer,
+      peer_.call({kDestination, kPath, "org.freedesktop.DBus.Properties", "Get", "ss"}, body));
   DbusReader reader(answer.body);
   const auto type = reader.signature();
   const auto group = type == "s" ? reader.string() : std::nullopt;
@@ -82,8 +83,14 @@ Result<void> SystemdManager::start_scope(const SystemdUnit& unit, HostPid init,
     auto started = call("StartTransientUnit", "ssa(sv)a(sa(sv))", body, &failure);
     if (started) {
       const auto job = DbusReader(started->body).string();
-      if (!job) return fail(ErrorKind::kSystem, "systemd: StartTransientUnit answered without a job");
-      return wait_for_job(*job, unit.name);
+      if (!job)
+        return fail(ErrorKind::kSystem, "systemd: StartTransientUnit answered without a job");
+      TRY_ASSIGN(const std::string result, result_of(*job));
+      if (result == "done") return {};
+      return fail(
+          ErrorKind::kSystem,
+          "systemd: making the scope " + unit.name + ": the job's result is " + quoted(result),
+          "the system's journal says more (journalctl -u " + unit.name + ")");
     }
     if (failure.name != "org.freedesktop.systemd1.UnitExists" || again)
       return std::unexpected(
@@ -94,7 +101,7 @@ Result<void> SystemdManager::start_scope(const SystemdUnit& unit, HostPid init,
   }
 }
 
-Result<void> SystemdManager::wait_for_job(std::string_view job, const std::string& unit) {
+Result<std::string> SystemdManager::result_of(std::string_view job) {
   for (;;) {
     TRY_ASSIGN(const DbusMessage signal, peer_.wait_for_signal("JobRemoved"));
     DbusReader reader(signal.body);
@@ -102,12 +109,20 @@ Result<void> SystemdManager::wait_for_job(std::string_view job, const std::strin
     const auto path = reader.string();
     if (!path || *path != job) continue;
     (void)reader.string();
-    const auto result = reader.string();
-    if (result == "done") return {};
-    return fail(ErrorKind::kSystem, "systemd: making the scope " + unit + ": the job's result is " +
-                                        quoted(result.value_or("unknown")),
-                "the system's journal says more (journalctl -u " + unit + ")");
+    return std::string(reader.string().value_or("unknown"));
   }
+}
+
+Result<void> SystemdManager::stop(const std::string& unit) {
+  DbusFailure failure;
+  auto stopped = call("StopUnit", "ss", DbusBody().string(unit).string("replace"), &failure);
+  if (!stopped && failure.name == "org.freedesktop.systemd1.NoSuchUnit") return {};
+  if (!stopped)
+    return std::unexpected(std::move(stopped).error().within("systemd: ending " + unit));
+  const auto job = DbusReader(stopped->body).string();
+  if (!job) return fail(ErrorKind::kSystem, "systemd: StopUnit answered without a job");
+  TRY(result_of(*job));
+  return {};
 }
 
 Result<void> SystemdManager::set_properties(const std::string& unit,
@@ -115,8 +130,7 @@ Result<void> SystemdManager::set_properties(const std::string& unit,
   if (properties.empty()) return {};
   DbusBody body;
   body.string(unit).boolean(true).properties(properties);
-  TRY_WITHIN("systemd: changing the limits of " + unit,
-             call("SetUnitProperties", "sba(sv)", body));
+  TRY_WITHIN("systemd: changing the limits of " + unit, call("SetUnitProperties", "sba(sv)", body));
   return {};
 }
 

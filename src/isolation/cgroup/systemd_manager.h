@@ -29,6 +29,8 @@ class SystemdManager {
   // failed is cleared first. Delegate=yes: systemd leaves what is inside the group alone.
   Result<void> start_scope(const SystemdUnit& unit, HostPid init,
                            const std::vector<DbusProperty>& properties);
+  // Ends a unit and waits until it has. Fine when systemd does not know it.
+  Result<void> stop(const std::string& unit);
   // Changes limits of a unit that runs, until it ends (not on disk).
   Result<void> set_properties(const std::string& unit, const std::vector<DbusProperty>& properties);
 
@@ -37,7 +39,8 @@ class SystemdManager {
   Result<DbusMessage> call(std::string_view member, std::string_view signature,
                            const DbusBody& body, DbusFailure* failure = nullptr);
   Result<void> read_root();
-  Result<void> wait_for_job(std::string_view job, const std::string& unit);
+  // "done", "failed", ...
+  Result<std::string> result_of(std::string_view job);
 
   DbusPeer peer_;
   std::string root_;
