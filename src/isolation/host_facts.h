@@ -66,7 +66,8 @@ struct HostFacts {
   }
 };
 
-// Everything above but `cgroups` (isolation/cgroup/discover.h) and `systemd` (systemd_manager.h): about 25 system calls.
+// Everything above but `cgroups` (isolation/cgroup/discover.h) and `systemd` (systemd_manager.h):
+// about 25 system calls.
 Result<HostFacts> gather_host_facts();
 
 }  // namespace bulkhead::isolation

@@ -21,7 +21,8 @@ std::size_t padding(std::size_t at, std::size_t alignment) {
 }
 
 void store32(std::string& bytes, std::size_t at, std::uint32_t value) {
-  for (int i = 0; i < 4; ++i) bytes[at + static_cast<std::size_t>(i)] = static_cast<char>(value >> (8 * i));
+  for (int i = 0; i < 4; ++i)
+    bytes[at + static_cast<std::size_t>(i)] = static_cast<char>(value >> (8 * i));
 }
 
 template <class... Ts>
@@ -37,7 +38,9 @@ std::string_view DbusValue::signature() const {
   return kSignatures[value.index()];
 }
 
-void DbusBody::align(std::size_t alignment) { bytes_.append(padding(bytes_.size(), alignment), '\0'); }
+void DbusBody::align(std::size_t alignment) {
+  bytes_.append(padding(bytes_.size(), alignment), '\0');
+}
 
 DbusBody& DbusBody::byte(std::uint8_t value) {
   bytes_.push_back(static_cast<char>(value));

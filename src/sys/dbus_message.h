@@ -16,16 +16,16 @@ namespace bulkhead {
 // A value of the types that unit properties have, with its D-Bus signature.
 struct DbusValue {
   using Pairs = std::vector<std::pair<std::string, std::string>>;
-  std::variant<bool,                       // b
-               std::int32_t,               // i
-               std::uint32_t,              // u
-               std::int64_t,               // x
-               std::uint64_t,              // t
-               std::string,                // s
-               std::vector<std::string>,   // as
-               std::vector<std::uint8_t>,  // ay
-               std::vector<std::uint32_t>, // au
-               Pairs>                      // a(ss)
+  std::variant<bool,                        // b
+               std::int32_t,                // i
+               std::uint32_t,               // u
+               std::int64_t,                // x
+               std::uint64_t,               // t
+               std::string,                 // s
+               std::vector<std::string>,    // as
+               std::vector<std::uint8_t>,   // ay
+               std::vector<std::uint32_t>,  // au
+               Pairs>                       // a(ss)
       value;
 
   std::string_view signature() const;
