@@ -94,7 +94,7 @@ def rows(process):
     for kind, what in kinds.items():
         own = process.namespace(kind)
         text = details.get(kind, "its own") if own else SHARED
-        yield f"{kind.replace('mnt', 'mount')} namespace", own if kind != "time" else None, \
+        yield f"{kind.replace('mnt', 'mount')} namespace", own if own or kind != "time" else None, \
             f"{what}: {text}"
     root = next((mount for mount in process.mounts if mount[0] == "/"), None)
     if root:

@@ -66,6 +66,22 @@ Result<PidFd> receive_cloned(const Channel& parent, const Outcome& outcome) {
   return PidFd(std::move(received.descriptors[0]), HostPid(received.message.number));
 }
 
+Error explain_clone_failure(const SysError& error, std::uint64_t flags) {
+  Error result = Error(error).within("making the container's process");
+  if ((flags & CLONE_NEWUSER) == 0) return result;
+  // user_namespaces(7) names the conditions.
+  if (error.error == EPERM)
+    return std::move(result).with_hint(
+        "the kernel gives no user namespace to a process in a chroot, nor where they are switched "
+        "off (sysctl kernel.unprivileged_userns_clone, "
+        "kernel.apparmor_restrict_unprivileged_userns)");
+  if (error.error == ENOSPC || error.error == EUSERS)
+    return std::move(result).with_hint(
+        "there are as many user namespaces as there may be, or they are nested too deeply: sysctl "
+        "user.max_user_namespaces");
+  return result;
+}
+
 }  // namespace
 
 Result<std::optional<Cloned>> clone_child(const CloneOptions& options, const Outcome& outcome,
@@ -86,7 +102,7 @@ Result<std::optional<Cloned>> clone_child(const CloneOptions& options, const Out
   }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (!process)
-    return std::unexpected(Error(process.error()).within("making the container's process"));
+    return std::unexpected(explain_clone_failure(process.error(), join ? 0 : options.flags));
   ends.second.close();
   if (!join) return Cloned{std::move(*process), std::move(ends.first)};
   auto child = receive_cloned(ends.first, outcome);

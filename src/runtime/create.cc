@@ -11,6 +11,7 @@
 #include <span>
 
 #include "isolation/cgroup/discover.h"
+#include "isolation/cgroup/resctrl.h"
 #include "isolation/cgroup/systemd_manager.h"
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/network/ahead.h"
@@ -36,6 +37,8 @@ namespace {
 
 using launch::ContainerPlan;
 
+constexpr std::size_t kLargestMountinfo = 64U << 20;
+
 // Undoes a creation that fails half way: the cgroups, then the record and with it the id. Once hooks
 // may have run, the poststop hooks end what they have begun.
 class Undo {
@@ -45,6 +48,7 @@ class Undo {
     if (!directory_) return;
     (void)cgroups_.abandon();
     if (scope_) (void)stop_scope(*scope_);
+    (void)isolation::remove_resctrl(resctrl_);
     (void)std::move(*directory_).remove();
     // The error that is on its way says more than theirs would.
     (void)run_all_hooks(HookStage::kPoststop, poststop_, stopped_state_);
@@ -56,6 +60,7 @@ class Undo {
   isolation::CgroupSet& cgroups() { return cgroups_; }
   // systemd has been asked to make the scope of this container.
   void stop_with(Record scope) { scope_ = std::move(scope); }
+  void leave_resctrl(std::vector<std::string> directories) { resctrl_ = std::move(directories); }
   void end_with_hooks(std::span<const oci::Hook> poststop, std::string stopped_state) {
     poststop_ = poststop;
     stopped_state_ = std::move(stopped_state);
@@ -71,6 +76,7 @@ class Undo {
   std::optional<ContainerDirectory> directory_;
   isolation::CgroupSet cgroups_;
   std::optional<Record> scope_;
+  std::vector<std::string> resctrl_;
   std::span<const oci::Hook> poststop_;
   std::string stopped_state_;
 };
@@ -82,6 +88,7 @@ bool is_new(const isolation::NamespacePlan& plan) {
 struct Planned {
   ContainerPlan layers;
   isolation::ParentMountsPlan parent_mounts;
+  std::optional<isolation::ResctrlPlan> resctrl;
 };
 
 // What works beside the parent.
@@ -98,6 +105,7 @@ class Creation final : public launch::ParentTasks {
       : wanted_(wanted),
         plan_(planned.layers),
         parent_mounts_(planned.parent_mounts),
+        resctrl_(planned.resctrl),
         record_(record),
         hooks_(hooks),
         helpers_(helpers),
@@ -106,6 +114,9 @@ class Creation final : public launch::ParentTasks {
   Result<void> cloned(const PidFd& child) override {
     pid_ = child.pid();
     TRY(launch::use_host_privileges(plan_, pid_));
+    if (!resctrl_) return {};
+    TRY(isolation::join_resctrl(*resctrl_, pid_));
+    undo_.leave_resctrl(record_.resctrl_directories);
     return {};
   }
 
@@ -177,6 +188,7 @@ class Creation final : public launch::ParentTasks {
   const NewContainer& wanted_;
   const ContainerPlan& plan_;
   const isolation::ParentMountsPlan& parent_mounts_;
+  const std::optional<isolation::ResctrlPlan>& resctrl_;
   const Record& record_;
   const ContainerHooks& hooks_;
   Helpers& helpers_;
@@ -197,7 +209,8 @@ isolation::Request request_of(const NewContainer& wanted) {
   return request;
 }
 
-Record record_of(const NewContainer& wanted, const ContainerPlan& plan) {
+Record record_of(const NewContainer& wanted, const Planned& planned) {
+  const ContainerPlan& plan = planned.layers;
   Record record;
   record.id = wanted.options.id;
   record.oci_version = wanted.spec.oci_version;
@@ -208,6 +221,7 @@ Record record_of(const NewContainer& wanted, const ContainerPlan& plan) {
   record.created = now_rfc3339();
   record.annotations = wanted.spec.annotations;
   record.cgroup_directories = isolation::cgroup_record(plan.get<isolation::CgroupLimits>());
+  if (planned.resctrl) record.resctrl_directories = isolation::resctrl_record(*planned.resctrl);
   record.cgroup_driver = wanted.options.common.cgroup_driver;
   record.own_pid_namespace = is_new(plan.get<isolation::PidNamespace>());
   record.has_poststop_hooks = wanted.spec.hooks && !wanted.spec.hooks->poststop.empty();
@@ -229,6 +243,14 @@ Result<void> reach_systemd(isolation::HostFacts& host, Helpers& helpers) {
   return {};
 }
 
+Result<std::optional<isolation::ResctrlPlan>> plan_resctrl(const NewContainer& wanted) {
+  if (!wanted.spec.linux_.intel_rdt) return std::nullopt;
+  TRY_ASSIGN(const std::string mounts,
+             read_file_at(AT_FDCWD, "/proc/self/mountinfo", kLargestMountinfo));
+  return isolation::describe_resctrl(wanted.spec, wanted.options.id,
+                                     isolation::resctrl_mount(mounts));
+}
+
 bool has_hooks_before_start(const oci::Spec& spec) {
   return spec.hooks &&
          (!spec.hooks->prestart.empty() || !spec.hooks->create_runtime.empty() ||
@@ -240,7 +262,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
                             const isolation::HostFacts& host, Helpers& helpers, Undo& undo) {
   const ContainerPlan& plan = planned.layers;
   const CreateOptions& options = wanted.options;
-  const Record record = record_of(wanted, plan);
+  const Record record = record_of(wanted, planned);
   TRY(undo.directory().write_record(record));
 
   Fd console_receiver;
@@ -384,7 +406,9 @@ Result<Container> make_container(NewContainer wanted) {
              isolation::describe_parent_mounts(request, host));
   for (const std::string& layer : wanted.options.common.removed_layers)
     if (!plan.remove(layer)) return fail(ErrorKind::kUsage, "no layer is named " + layer);
-  return carry_out(wanted, {std::move(plan), std::move(parent_mounts)}, host, helpers, undo);
+  TRY_ASSIGN(std::optional<isolation::ResctrlPlan> resctrl, plan_resctrl(wanted));
+  return carry_out(wanted, {std::move(plan), std::move(parent_mounts), std::move(resctrl)}, host,
+                   helpers, undo);
 }
 
 }  // namespace bulkhead::runtime

@@ -98,8 +98,7 @@ oci::LinuxFeatures linux_features(const isolation::HostFacts& host) {
   features.seccomp = seccomp();
   features.apparmor = oci::Feature{true};
   features.selinux = oci::Feature{true};
-  features.intel_rdt =
-      oci::IntelRdtFeatures{.enabled = false, .schemata = false, .monitoring = false};
+  features.intel_rdt = oci::IntelRdtFeatures{.enabled = true, .schemata = true, .monitoring = true};
   // mount_setattr(2) with MOUNT_ATTR_IDMAP, Linux 5.12.
   const bool idmap = std::pair(host.kernel_major, host.kernel_minor) >= std::pair(5, 12);
   features.mount_extensions_idmap = oci::Feature{idmap};

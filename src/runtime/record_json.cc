@@ -42,6 +42,10 @@ std::string encode_record(const Record& record) {
   writer.begin_array();
   for (const auto& group : record.cgroup_directories) writer.string(group);
   writer.end_array();
+  writer.key("resctrl");
+  writer.begin_array();
+  for (const auto& directory : record.resctrl_directories) writer.string(directory);
+  writer.end_array();
   writer.member("cgroupDriver", name_of(record.cgroup_driver));
   writer.member("ownPidNamespace", record.own_pid_namespace);
   writer.member("poststopHooks", record.has_poststop_hooks);
@@ -65,6 +69,9 @@ Result<Record> decode_record(std::string_view text) {
   if (const json::Value* groups = object.find("cgroups"))
     for (const json::Value& group : groups->items())
       record.cgroup_directories.emplace_back(group.as_string());
+  if (const json::Value* directories = object.find("resctrl"))
+    for (const json::Value& directory : directories->items())
+      record.resctrl_directories.emplace_back(directory.as_string());
   const std::string driver = text_of(object, "cgroupDriver");
   if (driver == "systemd") record.cgroup_driver = CgroupDriver::kSystemd;
   if (driver == "disabled") record.cgroup_driver = CgroupDriver::kDisabled;

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "isolation/cgroup/parent.h"
+#include "isolation/cgroup/resctrl.h"
 #include "oci/decode.h"
 #include "runtime/control.h"
 #include "runtime/hooks.h"
@@ -41,6 +42,7 @@ Result<void> kill_init(const Record& record, const Observation& observation,
 // The groups, and whoever still lives in them: processes of a container without a pid namespace of
 // its own, or ones that were put there from outside.
 Result<void> remove_groups(const Record& record, const isolation::CgroupSet& groups) {
+  TRY(isolation::remove_resctrl(record.resctrl_directories));
   if (groups.empty()) return stop_scope(record);
   if (!record.own_pid_namespace) TRY(groups.signal_all(SIGKILL));
   auto removed = groups.remove();

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "isolation/cgroup/resctrl.h"
 #include "runtime/activation.h"
 #include "runtime/child_hooks.h"
 #include "runtime/hooks.h"
@@ -35,6 +36,7 @@ Result<std::vector<std::string>> discard(Container container, const oci::Spec& s
   if (!container.record.own_pid_namespace) (void)container.cgroups.signal_all(SIGKILL);
   TRY(container.cgroups.remove());
   TRY(stop_scope(container.record));
+  TRY(isolation::remove_resctrl(container.record.resctrl_directories));
   if (container.record.has_poststop_hooks) {
     const std::string state =
         oci::encode(state_of(container.record, oci::Status::kStopped, HostPid(0)));

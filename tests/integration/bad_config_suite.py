@@ -117,6 +117,14 @@ def values_that_nothing_knows(work):
 
 
 @suite.test
+def a_class_of_the_cache_that_is_not_there(work):
+    """No machine that tests run on has a class of that name, and most have no resctrl at all."""
+    done = work.run(merge(default_config(), linux(intelRdt={"closID": "bulkhead-test-none"})))
+    expect(done.returncode == 1 and "/linux/intelRdt" in done.stderr, str(done))
+    equal(work.call("list", "--quiet").stdout, "", "containers left")
+
+
+@suite.test
 def unknown_capabilities_and_system_calls_are_warned_of(work):
     for name, changes, word in (
             ("capability", process(capabilities={"bounding": ["CAP_BANANA", "CAP_KILL"]}),
