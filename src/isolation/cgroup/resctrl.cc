@@ -208,9 +208,13 @@ std::vector<std::string> resctrl_record(const ResctrlPlan& plan) {
 }
 
 Result<void> remove_resctrl(const std::vector<std::string>& record) {
-  for (const std::string& directory : record)
+  for (const std::string& directory : record) {
+    if (!directory.starts_with('/') || directory.find("/../") != std::string::npos)
+      return fail(ErrorKind::kInternal,
+                  "the state's record of a resctrl group is damaged: " + quoted(directory));
     if (::rmdir(directory.c_str()) != 0 && errno != ENOENT)
       return std::unexpected(Error(SysError{"rmdir", errno, directory.c_str()}).within(kWhere));
+  }
   return {};
 }
 
