@@ -38,6 +38,7 @@ AREAS = {
     "engines": ["release"],
     "escape": ["release"],
     "fault": ["release"],
+    "lab": ["release"],
     "fuzz": ["fuzz"],
     "bench": ["release"],
 }

@@ -154,6 +154,13 @@ int attempt(std::string_view what) {
   }
   if (what == "mount")
     return verdict(::syscall(SYS_mount, "x", "/tmp", "tmpfs", 0, nullptr) == 0, "mount");
+  // By the numbers of the x32 ABI, which a kernel may have beside those of x86-64.
+  constexpr long kX32 = 0x40000000;
+  if (what == "x32") return verdict(::syscall(kX32 | SYS_getpid) > 0, "x32 getpid");
+  if (what == "x32-keyctl")
+    return verdict(
+        ::syscall(kX32 | SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) >= 0,
+        "x32 keyctl");
   if (what == "socketcall") {
     // Any socket by the 32-bit call whose arguments no filter can see.
     long result = 0;
