@@ -7,7 +7,7 @@
 
 namespace bulkhead::storage {
 
-// EINVAL where the kernel (before 6.15) does not take detached mounts as layers.
+// EINVAL, EBADF or EOPNOTSUPP where the kernel (before 6.15) does not take detached mounts as layers.
 SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot,
                                                  int user_namespace) noexcept;
 

@@ -75,10 +75,11 @@ Result<MountedSnapshot> mount_snapshot(const Snapshot& snapshot, int user_namesp
     auto mount = mount_detached_layers(snapshot, user_namespace);
     if (mount) return *std::move(mount);
     const int error = mount.error().error;
-    // EOPNOTSUPP: before 6.5 no option of the overlay takes a descriptor. EINVAL: before 6.15 it
-    // takes none of a detached mount.
+    // EOPNOTSUPP: before 6.5 no option of the overlay takes a descriptor. EBADF: before 6.13
+    // fsconfig takes none that was opened with O_PATH, as a mount's is. EINVAL: before 6.15 it takes
+    // none of a detached mount.
     if (method == OverlayMethod::kDetachedLayers ||
-        (error != EINVAL && error != EOPNOTSUPP && error != ENOSYS))
+        (error != EINVAL && error != EBADF && error != EOPNOTSUPP && error != ENOSYS))
       return std::unexpected(explain_failure(snapshot, user_namespace, mount.error()));
   }
   auto mount = mount_in_private_namespace(snapshot, user_namespace);
