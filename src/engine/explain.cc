@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "engine/prepare.h"
 #include "isolation/cgroup/discover.h"
+#include "isolation/lsm/default_profile.h"
 #include "isolation/masked_paths/default_paths.h"
 #include "isolation/user/id_pool.h"
 #include "json/writer.h"
@@ -113,6 +114,7 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   TRY(oci::validate(composed.spec));
   TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
   TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
+  host.apparmor_mode = isolation::mode_of_wanted_profile(composed.spec, host);
   TRY_ASSIGN(const launch::ContainerPlan plan, plan_of(prepared, composed, host));
 
   ExplainedRun run;

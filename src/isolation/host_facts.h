@@ -48,9 +48,10 @@ struct HostFacts {
   // The kernel.
   int kernel_major = 0;
   int kernel_minor = 0;
-  int last_capability = 0;  // /proc/sys/kernel/cap_last_cap
-  int landlock_abi = 0;     // 0: not there
-  bool apparmor = false;    // enabled in this kernel
+  int last_capability = 0;    // /proc/sys/kernel/cap_last_cap
+  int landlock_abi = 0;       // 0: not there
+  bool apparmor = false;      // enabled in this kernel
+  std::string apparmor_mode;  // of the profile that the spec names ("complain"); empty: not known
   bool selinux = false;
   bool time_namespace = false;  // /proc/self/ns/time is there
   bool user_namespace = true;

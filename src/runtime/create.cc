@@ -13,6 +13,7 @@
 #include "isolation/cgroup/discover.h"
 #include "isolation/cgroup/resctrl.h"
 #include "isolation/cgroup/systemd_manager.h"
+#include "isolation/lsm/default_profile.h"
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/network/ahead.h"
 #include "isolation/seccomp/listener.h"
@@ -400,6 +401,7 @@ Result<Container> make_container(NewContainer wanted) {
   TRY_ASSIGN(host.cgroups, isolation::discover_cgroup_hierarchies());
   if (wanted.options.common.cgroup_driver == isolation::CgroupDriver::kSystemd)
     TRY(reach_systemd(host, helpers));
+  host.apparmor_mode = isolation::mode_of_wanted_profile(wanted.spec, host);
   const isolation::Request request = request_of(wanted);
   TRY_ASSIGN(ContainerPlan plan, ContainerPlan::describe(request, host));
   TRY_ASSIGN(isolation::ParentMountsPlan parent_mounts,

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "isolation/cgroup/parent.h"
+#include "isolation/lsm/default_profile.h"
 #include "isolation/namespace.h"
 #include "isolation/seccomp/listener.h"
 #include "launch/host_privileges.h"
@@ -194,7 +195,8 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   request.joining = true;
   request.preserved_descriptors = preserved;
   request.new_session_keyring = false;
-  TRY_ASSIGN(const isolation::HostFacts host, isolation::gather_host_facts());
+  TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
+  host.apparmor_mode = isolation::mode_of_wanted_profile(spec, host);
   TRY_ASSIGN(ExecPlan plan, ExecPlan::describe(request, host));
   // A layer that only creation has is not missed here.
   for (const std::string& layer : options.common.removed_layers) (void)plan.remove(layer);

@@ -20,6 +20,7 @@ void add_common(const Plan& plan, std::vector<std::string>& warnings) {
   const auto& label = plan.template get<isolation::LsmLabel>();
   if (label.standing == isolation::Standing::kLeftOut)
     warnings.push_back("the LSM profile is left out: " + label.reason);
+  if (!label.warning.empty()) warnings.push_back(label.warning);
 }
 
 }  // namespace

@@ -46,21 +46,33 @@ Result<void> run_parser(const AppArmorPaths& paths) {
 
 }  // namespace
 
-Result<bool> is_profile_loaded(std::string_view name, const AppArmorPaths& paths) {
+Result<std::string> profile_mode(std::string_view name, const AppArmorPaths& paths) {
   TRY_ASSIGN(const std::string list,
              read_file_at(AT_FDCWD, paths.loaded_profiles.c_str(), kMostListed));
   std::string_view rest = list;
   while (!rest.empty()) {
-    const std::string_view line = next_field(rest, '\n');
-    if (line.starts_with(name) && line.substr(name.size()).starts_with(" (")) return true;
+    std::string_view line = next_field(rest, '\n');  // "name (mode)"
+    if (!line.starts_with(name) || !line.ends_with(')')) continue;
+    line.remove_prefix(name.size());
+    // A longer name may begin with this one, and hold a parenthesis, too.
+    if (line.starts_with(" (") && line.find('(', 2) == std::string_view::npos)
+      return std::string(line.substr(2, line.size() - 3));
   }
-  return false;
+  return std::string();
+}
+
+std::string mode_of_wanted_profile(const oci::Spec& spec, const HostFacts& host,
+                                   const AppArmorPaths& paths) {
+  if (!host.apparmor || !spec.process) return {};
+  const std::string name = spec.process->apparmor_profile.value_or("");
+  if (name.empty() || name == "unconfined") return {};
+  return profile_mode(name, paths).value_or("");
 }
 
 Result<void> load_default_profile(const AppArmorPaths& paths) {
   constexpr std::string_view kContext = "loading the AppArmor profile bulkhead-default";
-  const auto loaded = is_profile_loaded(kDefaultAppArmorProfileName, paths);
-  if (loaded && *loaded) return {};
+  const auto mode = profile_mode(kDefaultAppArmorProfileName, paths);
+  if (mode && !mode->empty()) return {};
   // An unreadable list (no securityfs, no privilege) does not say that it is not loaded: try.
   TRY_WITHIN(kContext, run_parser(paths));
   return {};

@@ -1,10 +1,13 @@
-// The AppArmor profile that Bulkhead ships, and the parent half that gets it into the kernel.
+// The parent half of AppArmor: what the kernel says of a profile, and how the one that Bulkhead ships
+// gets into it.
 #pragma once
 
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "isolation/host_facts.h"
+#include "oci/spec.h"
 
 namespace bulkhead::isolation {
 
@@ -17,8 +20,13 @@ struct AppArmorPaths {
   std::string profile;  // the file of the default profile (share/apparmor/bulkhead-default)
 };
 
-// Whether the kernel has the profile ("name (mode)" in its list).
-Result<bool> is_profile_loaded(std::string_view name, const AppArmorPaths& paths);
+// The mode of a profile ("enforce", "complain", ...) by the kernel's list; empty when it is not there.
+Result<std::string> profile_mode(std::string_view name, const AppArmorPaths& paths);
+
+// For HostFacts::apparmor_mode: the mode of the profile that the spec names. Empty where none is named
+// or the list cannot be read (no securityfs, no privilege).
+std::string mode_of_wanted_profile(const oci::Spec& spec, const HostFacts& host,
+                                   const AppArmorPaths& paths = {});
 
 // Loads the default profile unless it is loaded. Needs root and apparmor_parser; the error says
 // what was missing, and the caller leaves the default out with a warning.

@@ -72,6 +72,28 @@ TEST(DefaultAppArmorProfile, SaysThatTheParserIsMissing) {
   EXPECT_NE(failed.error().message().find(apparmor.paths.parser), std::string::npos);
 }
 
+TEST(AppArmorMode, IsTheOneOfTheProfileWithExactlyThisName) {
+  AppArmorStandIn apparmor;
+  apparmor.list("web-server (enforce)\nweb (a) (kill)\nweb (complain)\n");
+  EXPECT_EQ(*profile_mode("web", apparmor.paths), "complain");
+  EXPECT_EQ(*profile_mode("web (a)", apparmor.paths), "kill");
+  EXPECT_EQ(*profile_mode("we", apparmor.paths), "");
+}
+
+TEST(AppArmorMode, IsOnlyAskedForWhereAProfileIsWanted) {
+  AppArmorStandIn apparmor;
+  apparmor.list("unconfined (complain)\nweb (complain)\n");
+  HostFacts host;
+  oci::Spec spec;
+  spec.process.emplace();
+  spec.process->apparmor_profile = "web";
+  EXPECT_EQ(mode_of_wanted_profile(spec, host, apparmor.paths), "") << "no AppArmor";
+  host.apparmor = true;
+  EXPECT_EQ(mode_of_wanted_profile(spec, host, apparmor.paths), "complain");
+  spec.process->apparmor_profile = "unconfined";
+  EXPECT_EQ(mode_of_wanted_profile(spec, host, apparmor.paths), "");
+}
+
 TEST(DefaultAppArmorProfile, IsUnderstoodByTheParser) {
   if (::access("/sbin/apparmor_parser", X_OK) != 0 ||
       ::access("/etc/apparmor.d/abstractions/base", R_OK) != 0)

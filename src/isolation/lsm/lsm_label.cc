@@ -122,6 +122,10 @@ Result<LsmLabel::Plan> LsmLabel::describe(const Request& request, const HostFact
     if (host.apparmor) {
       plan.apparmor_profile = profile;
       plan.apparmor_command = "exec " + profile;
+      // In both modes the kernel takes the profile on, and lets everything pass.
+      if (host.apparmor_mode == "complain" || host.apparmor_mode == "unconfined")
+        plan.warning = "the AppArmor profile " + quoted(profile) + " is loaded in " +
+                       host.apparmor_mode + " mode and denies nothing";
     } else if (profile != kUnconfined) {
       return not_here(request, "AppArmor", "/process/apparmorProfile", profile);
     } else {
@@ -146,6 +150,10 @@ Explanation LsmLabel::explain(const Plan& plan) {
   if (plan.apparmor_profile == kUnconfined && plan.selinux_label.empty()) {
     explanation.standing = Standing::kOpened;
     explanation.reason = "the AppArmor profile \"unconfined\" was asked for";
+  }
+  if (!plan.warning.empty() && plan.selinux_label.empty()) {
+    explanation.standing = Standing::kOpened;
+    explanation.reason = plan.warning;
   }
   if (!plan.apparmor_profile.empty())
     explanation.facts.push_back({"AppArmor profile", quoted(plan.apparmor_profile),

@@ -32,6 +32,7 @@ struct LsmLabel {
     std::string reason;
     std::string apparmor_profile;  // "unconfined" included; empty: none
     std::string apparmor_command;  // what is written: "exec PROFILE"
+    std::string warning;           // the profile is loaded, and denies nothing
     std::string selinux_label;     // empty: none; written as it is
     bool enabled() const { return standing == Standing::kApplied; }
   };

@@ -69,6 +69,25 @@ TEST(LsmLabel, AsksAppArmorForTheProfileAtExec) {
   EXPECT_EQ(tree.read("exec"), "");
 }
 
+TEST(LsmLabel, SaysThatAProfileOnlyComplains) {
+  const auto spec = spec_with("web");
+  HostFacts host;
+  host.apparmor = true;
+  for (const char* mode : {"complain", "unconfined"}) {
+    host.apparmor_mode = mode;
+    const auto plan = *LsmLabel::describe(Request{.spec = spec}, host);
+    EXPECT_EQ(plan.standing, Standing::kApplied);
+    EXPECT_NE(plan.warning.find(mode), std::string::npos);
+    EXPECT_EQ(LsmLabel::explain(plan).standing, Standing::kOpened);
+  }
+  for (const char* mode : {"enforce", "kill", ""}) {
+    host.apparmor_mode = mode;
+    const auto plan = *LsmLabel::describe(Request{.spec = spec}, host);
+    EXPECT_EQ(plan.warning, "");
+    EXPECT_EQ(LsmLabel::explain(plan).standing, Standing::kApplied);
+  }
+}
+
 TEST(LsmLabel, UsesTheOlderFileWhereThereIsNoOther) {
   const auto plan = *plan_of(spec_with("bulkhead-default"), true);
   AttributeTree tree(false);
