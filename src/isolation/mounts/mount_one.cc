@@ -108,13 +108,23 @@ SysResult<void> apply_classic(const MountPlan& plan, ChildContext& child,
   return {};
 }
 
+// A label's name says more than the option's: it is the policy that may not know it.
+constexpr const char* kSetLabel = "fsconfig(context)";
+
+SysResult<void> set_option(int context, const std::string& key,
+                           const std::optional<std::string>& value) noexcept {
+  auto set = set_parameter(context, key.c_str(), value ? value->c_str() : nullptr);
+  if (!set && value && key == "context")
+    return sys_fail_with(set.error().error, kSetLabel, value->c_str());
+  return set;
+}
+
 SysResult<Fd> new_file_system(const MountPlan& plan) noexcept {
   auto opened = open_file_system(plan.type.c_str());
   if (!opened) return std::unexpected(opened.error());
   const ScratchFd context(std::move(*opened));
   TRY(set_parameter(context.get(), "source", plan.source.c_str()));
-  for (const auto& [key, value] : plan.parameters)
-    TRY(set_parameter(context.get(), key.c_str(), value ? value->c_str() : nullptr));
+  for (const auto& [key, value] : plan.parameters) TRY(set_option(context.get(), key, value));
   const std::uint64_t late = plan.copy_up ? MOUNT_ATTR_RDONLY : 0;
   return create_mount(context.get(), plan.attributes.set & ~late, plan.type.c_str());
 }
@@ -128,7 +138,8 @@ SysResult<Fd> mount_fresh(const MountPlan& plan, const Destination& destination,
     TRY(attach_at(root->get(), destination, plan));
     return root;
   }
-  const bool about_parameter = std::strcmp(root.error().call, "fsconfig") == 0;
+  const bool about_parameter = std::strcmp(root.error().call, "fsconfig") == 0 ||
+                               std::strcmp(root.error().call, kSetLabel) == 0;
   if (about_parameter) return root;
   if (!is_refused_api(root.error().error)) return about(root.error(), plan);
   const unsigned long late = plan.copy_up ? MS_RDONLY : 0;
