@@ -26,7 +26,8 @@ struct Command {
   Result<int> (*run)(const Invocation& invocation);
 };
 
-extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kCompletionCommand;
+extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kSystemCommand,
+    kCompletionCommand;
 std::span<const Command* const> commands();
 
 // "bulkhead: warning: ..." on standard error.

@@ -1,5 +1,6 @@
 #include "cli/bulkhead/command.h"
 #include "cli/bulkhead/run_options.h"
+#include "cli/bulkhead/system_options.h"
 
 namespace bulkhead::cli::engine {
 namespace {
@@ -32,6 +33,10 @@ std::string bash_script() {
     }
     all.push_back(std::move(word));
   }
+  IntegrateOptions also_ignored;
+  std::vector<std::string> of_integrate;
+  for (const Option& option : integrate_options(also_ignored))
+    of_integrate.push_back("--" + std::string(option.name));
   std::vector<std::string> names;
   for (const Command* command : commands()) names.emplace_back(command->name);
 
@@ -75,6 +80,14 @@ std::string bash_script() {
          "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "
          "|\n"
          "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n"
+         "    system)\n"
+         "      if [[ $previous == --file || $previous == --runtime || $previous == -f ]]; then\n"
+         "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
+         "      else\n"
+         "        COMPREPLY=($(compgen -W 'integrate docker podman containerd " +
+         joined(of_integrate) +
+         " --help' -- \"$word\"))\n"
+         "      fi ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash' -- \"$word\")) ;;\n"
          "  esac\n"
          "}\n"

@@ -12,8 +12,8 @@
 namespace bulkhead::cli::engine {
 namespace {
 
-constexpr std::array kCommands{&kRunCommand, &kExplainCommand, &kPsCommand, &kRmCommand,
-                               &kCompletionCommand};
+constexpr std::array kCommands{&kRunCommand, &kExplainCommand, &kPsCommand,
+                               &kRmCommand,  &kSystemCommand,  &kCompletionCommand};
 
 void print_error(const Error& error) {
   std::string text = "bulkhead: " + error.message() + "\n";
