@@ -271,6 +271,10 @@ class Benchmarks:
             print(f"> podman is left out: {error}\n")
         self.report.compare("bulkhead run --rm busybox true, no network", candidates, "raw bound")
 
+    def switched(self):
+        import switched
+        switched.run(self)
+
     def system_calls(self):
         print("### System calls of one run of an engine's spec\n")
         if not shutil.which("strace"):
@@ -361,6 +365,7 @@ ALL = {
     "life": Benchmarks.life,
     "exec": Benchmarks.exec_and_state,
     "engines": Benchmarks.engines,
+    "switched": Benchmarks.switched,
     "calls": Benchmarks.system_calls,
     "parallel": Benchmarks.parallel,
     "memory": Benchmarks.least_memory,
