@@ -31,8 +31,9 @@ def containerd(report):
     from containerd_host import ContainerdHost
     with ContainerdHost() as host:
         def candidate(name, runtime):
-            return bench.Candidate(name).step(*host.command(
-                "run", "--rm", "--runc-binary", runtime, host.image, f"{name.split(',')[0]}-{{n}}", "true"))
+            inside, *words = host.command("run", "--rm", "--runc-binary", runtime, host.image,
+                                          f"{name.split(',')[0]}-{{n}}", "true")
+            return bench.Candidate(name).step(shutil.which(inside), *words)
         report.compare("ctr run --rm busybox true",
                        [candidate(bench.OURS, OURS), candidate("runc, ctr's default", "runc")])
 

@@ -4,6 +4,7 @@ that limits are read from the kernel; the groups have a name of their own and ar
 
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import subprocess
@@ -24,8 +25,9 @@ class Enclosure:
     """Everything that it made is gone after close()."""
 
     def __init__(self, name):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"bulkhead-{name}-"))
-        self.directory.chmod(0o711)  # containers in user namespaces pass through
+        # No "_" in the name: containerd takes it for its own namespaces only inside a word.
+        self.directory = pathlib.Path(tempfile.gettempdir()) / f"bulkhead-{name}-{secrets.token_hex(4)}"
+        self.directory.mkdir(mode=0o711)  # containers in user namespaces pass through
         self.name = self.directory.name  # of cgroups and namespaces
         self.data = self.directory / "data"
         self.data.mkdir()
