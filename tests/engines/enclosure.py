@@ -27,7 +27,8 @@ class Enclosure:
     def __init__(self, name):
         # No "_" in the name: containerd takes it for its own namespaces only inside a word.
         self.directory = pathlib.Path(tempfile.gettempdir()) / f"bulkhead-{name}-{secrets.token_hex(4)}"
-        self.directory.mkdir(mode=0o711)  # containers in user namespaces pass through
+        self.directory.mkdir(mode=0o700)
+        self.directory.chmod(0o711)  # containers in user namespaces pass through
         self.name = self.directory.name  # of cgroups and namespaces
         self.data = self.directory / "data"
         self.data.mkdir()
