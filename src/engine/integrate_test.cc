@@ -120,30 +120,31 @@ TEST(Integrate, WhatIsPrintedIsWhatIsRead) {
 }
 
 TEST(Integrate, FilesThatCannotBeMergedAreRefused) {
-  const struct {
-    OtherEngine engine;
-    const char* text;
+  struct Refused {
+    Sample sample;
     ErrorKind kind;
-  } kCases[] = {
-      {OtherEngine::kDocker, "", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, "{\"a\": 1,}", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, "{} // words", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, "[]", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, R"({"runtimes": []})", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, R"({"runtimes": {}, "runtimes": {}})", ErrorKind::kInvalid},
-      {OtherEngine::kDocker, R"({"runtimes": {"bulkhead": {"path": "x", "runtimeArgs": []}}})",
+  };
+  const Refused kCases[] = {
+      {{OtherEngine::kDocker, ""}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, "{\"a\": 1,}"}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, "{} // words"}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, "[]"}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, R"({"runtimes": []})"}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, R"({"runtimes": {}, "runtimes": {}})"}, ErrorKind::kInvalid},
+      {{OtherEngine::kDocker, R"({"runtimes": {"bulkhead": {"path": "x", "runtimeArgs": []}}})"},
        ErrorKind::kExists},
-      {OtherEngine::kDocker, R"({"default-runtime": "kata"})", ErrorKind::kExists},
-      {OtherEngine::kPodman, "[engine\n", ErrorKind::kInvalid},
-      {OtherEngine::kPodman, "[engine]\nruntime = \"crun\"\n", ErrorKind::kExists},
-      {OtherEngine::kPodman, "[engine.runtimes]\nbulkhead = [\"/x\"]\n", ErrorKind::kExists},
-      {OtherEngine::kContainerd, "version = 9\n", ErrorKind::kUnsupported},
-      {OtherEngine::kContainerd, "version = 2\nplugins = {}\n", ErrorKind::kExists},
+      {{OtherEngine::kDocker, R"({"default-runtime": "kata"})"}, ErrorKind::kExists},
+      {{OtherEngine::kPodman, "[engine\n"}, ErrorKind::kInvalid},
+      {{OtherEngine::kPodman, "[engine]\nruntime = \"crun\"\n"}, ErrorKind::kExists},
+      {{OtherEngine::kPodman, "[engine.runtimes]\nbulkhead = [\"/x\"]\n"}, ErrorKind::kExists},
+      {{OtherEngine::kContainerd, "version = 9\n"}, ErrorKind::kUnsupported},
+      {{OtherEngine::kContainerd, "version = 2\nplugins = {}\n"}, ErrorKind::kExists},
   };
   for (const auto& one : kCases) {
-    const auto with = with_registration(one.text, of(one.engine, DefaultRuntime::kBulkhead));
-    ASSERT_FALSE(with) << one.text;
-    EXPECT_EQ(with.error().kind(), one.kind) << one.text << ": " << with.error().message();
+    const auto with =
+        with_registration(one.sample.text, of(one.sample.engine, DefaultRuntime::kBulkhead));
+    ASSERT_FALSE(with) << one.sample.text;
+    EXPECT_EQ(with.error().kind(), one.kind) << one.sample.text << ": " << with.error().message();
   }
 }
 

@@ -226,7 +226,8 @@ Result<const TomlStatement*> header_of(const TomlAddition& addition,
 
 std::string lines_of(const TomlAddition& addition) {
   std::string out;
-  for (const auto& [key, value] : addition.keys) out += key + " = " + value + "\n";
+  for (const auto& [key, value] : addition.keys)
+    out.append(key).append(" = ").append(value).append("\n");
   return out;
 }
 

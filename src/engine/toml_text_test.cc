@@ -20,8 +20,7 @@ constexpr const char* kTexts[] = {
     "[engine] # words\nother = [\n  \"[engine.runtimes]\", # here, too\n]\n\n[last]\nx = {a = 1}",
     "top = 1\r\n[engine.runtimes]\r\nrunc = [\"/r\"]\r\n[engine]\r\n",
     "s = \"\"\"\n[engine]\n\\\"\"\"\"\"\n'quoted key' . \"an\\\"other\" = '''x\n'''\n",
-    "[plugins.\"a.b\".deep]\n  three = 3\n  [plugins.\"a.b\".deep.er]\n    four = "
-    "2024-01-01T00:00:00Z",
+    "[plugins.\"a.b\".deep]\n  three = 3\n  [plugins.\"a.b\".deep.er]\n    four = 2024-01-01",
     "[[plugins_of_another_kind]]\na = 1\n[[plugins_of_another_kind]]\na = 2\n",
 };
 

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <climits>
 #include <cstdlib>
 
@@ -94,7 +96,7 @@ Result<int> integrate(const Words& words, const IntegrateOptions& options) {
   const std::string advice = "bulkhead: this belongs into " + quoted(file) +
                              "; --write puts it there. To take effect: " +
                              std::string(bulkhead::engine::how_to_reload(*engine)) + "\n";
-  (void)write_all(2, advice.data(), advice.size());
+  (void)write_all(STDERR_FILENO, advice.data(), advice.size());
   return 0;
 }
 
