@@ -155,6 +155,10 @@ def a_read_only_root_cannot_be_written(docker):
     expect(done.returncode != 0 and "Read-only" in done.stderr, done.stderr)
     docker.says("--read-only", "--tmpfs", "/tmp", docker.image, "touch", "/tmp/x")
     docker.says(docker.image, "touch", "/etc/x")
+    # Docker's own files are mounted into it first.
+    done = docker.once("--tmpfs", "/etc:ro,noexec", docker.image, "sh", "-c",
+                       "cat /etc/hostname; grep ' /etc tmpfs ' /proc/mounts; touch /etc/x")
+    expect("Read-only" in done.stderr and "noexec" in done.stdout and "ro," in done.stdout, done)
 
 
 @suite.test

@@ -45,6 +45,7 @@ class Describer {
 
  private:
   Result<MountPlan> one(const oci::Mount& mount);
+  static void close_filled_scratch(MountsPlan& plan);
   Result<void> bind(MountPlan& plan, const oci::Mount& mount);
   Result<void> host_sysfs(MountPlan& plan);
   Result<void> file_system(MountPlan& plan, const oci::Mount& mount);
@@ -82,7 +83,37 @@ Result<MountsPlan> Describer::all() {
     TRY_ASSIGN(MountPlan mount, one(request_.spec.mounts[number_]));
     plan.mounts.push_back(std::move(mount));
   }
+  close_filled_scratch(plan);
   return plan;
+}
+
+// A read-only tmpfs that later mounts stand in must be written until their places are made in it
+// (Docker's /etc/hosts on `--tmpfs /etc:ro`): it is closed when all of them are there.
+void Describer::close_filled_scratch(MountsPlan& plan) {
+  const std::size_t count = plan.mounts.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    MountPlan& mount = plan.mounts[i];
+    if (mount.type != "tmpfs" || mount.becomes != Anchor::kRoot || mount.hidden ||
+        mount.method == MountMethod::kRemount || (mount.attributes.set & MOUNT_ATTR_RDONLY) == 0)
+      continue;
+    const std::string beneath = mount.place.absolute + "/";
+    const auto begin = plan.mounts.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+    const auto end = plan.mounts.begin() + static_cast<std::ptrdiff_t>(count);
+    if (std::none_of(begin, end, [&](const MountPlan& later) {
+          return later.place.absolute.starts_with(beneath);
+        }))
+      continue;
+    MountPlan closing;
+    closing.method = MountMethod::kRemount;
+    closing.place = mount.place;
+    closing.number = mount.number;
+    closing.flags = mount.flags | MS_REMOUNT | MS_BIND | MS_RDONLY;
+    closing.attributes.set = mount.attributes.set;  // what verify asks for
+    mount.attributes.set &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
+    mount.flags &= ~static_cast<unsigned long>(MS_RDONLY);
+    std::erase_if(mount.parameters, [](const auto& each) { return each.first == "ro"; });
+    plan.mounts.push_back(std::move(closing));
+  }
 }
 
 Result<MountPlan> Describer::one(const oci::Mount& mount) {

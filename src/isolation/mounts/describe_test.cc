@@ -167,6 +167,27 @@ TEST(MountPlans, ACgroupMountOfAnUnprivilegedRuntimeIsReadOnlyWithoutACgroupName
   EXPECT_FALSE(plan_of(mount, full_host()));
 }
 
+TEST(MountPlans, AReadOnlyTmpfsWithMountsInItIsClosedBehindThem) {
+  auto spec = spec_of("/r");
+  spec.mounts = {{"/etc", "tmpfs", "tmpfs", {"ro", "nosuid"}, {}, {}}, bind_mount("/a", "/etc/a")};
+  const auto plan = describe_mounts(request_of(spec), full_host());
+  ASSERT_TRUE(plan);
+  ASSERT_EQ(plan->mounts.size(), 3U);
+  EXPECT_EQ(plan->mounts[0].attributes.set & MOUNT_ATTR_RDONLY, 0U);
+  EXPECT_EQ(plan->mounts[0].flags & MS_RDONLY, 0U);
+  EXPECT_EQ(plan->mounts[2].method, MountMethod::kRemount);
+  EXPECT_EQ(plan->mounts[2].place.absolute, "/etc");
+  const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID;
+  EXPECT_EQ(plan->mounts[2].flags & flags, flags);
+  EXPECT_NE(plan->mounts[2].attributes.set & MOUNT_ATTR_RDONLY, 0U);
+
+  spec.mounts[1].destination = "/etcetera";
+  const auto alone = describe_mounts(request_of(spec), full_host());
+  ASSERT_TRUE(alone);
+  ASSERT_EQ(alone->mounts.size(), 2U);
+  EXPECT_NE(alone->mounts[0].attributes.set & MOUNT_ATTR_RDONLY, 0U);
+}
+
 TEST(MountPlans, AMountLabelNeedsSelinux) {
   auto spec = spec_of("/r");
   spec.mounts = {dev_mount()};
