@@ -162,6 +162,9 @@ Result<HostFacts> gather_host_facts() {
   facts.landlock_abi = landlock_abi();
   read_security_modules(proc.get(), facts);
   const long keyring = ::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+  // No keyrings in this kernel, or a filter around us that holds for the container too.
+  if (keyring < 0 && errno != ENOSYS && errno != EPERM)
+    return std::unexpected(Error(SysError{"keyctl(KEYCTL_GET_KEYRING_ID)", errno}));
   if (keyring > 0) facts.session_keyring = static_cast<std::int32_t>(keyring);
   return facts;
 }

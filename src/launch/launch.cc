@@ -23,7 +23,8 @@ Error to_error(const Failure& failure, std::string_view program) {
   if (failure.error == ECANCELED)
     return Error(ErrorKind::kSystem, std::string(layer) + " failed: " + quoted(failure.subject));
   return Error(kind_of_errno(failure.error),
-               std::string(layer) + ": " + what + ": " + errno_text(failure.error));
+               std::string(layer) + ": " + what + ": " + errno_text(failure.error),
+               missing_call_hint(failure.call, failure.error));
 }
 
 Result<void> send(const Channel& channel, MessageType type, std::span<const int> descriptors = {}) {

@@ -1,5 +1,6 @@
 #include "runtime/control.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -127,9 +128,42 @@ Result<void> kill_container(const std::string& state_root, std::string_view id, 
   return {};
 }
 
+namespace {
+
+// As open_locked, but does not wait for ever for a command that hangs: with the container's first
+// process gone, a create gives up its hooks and undoes what it has made, and a start ends.
+Result<ContainerDirectory> open_by_force(const std::string& state_root, std::string_view id) {
+  constexpr int kStepMilliseconds = 10;
+  constexpr int kPatienceMilliseconds = 500;
+  constexpr int kGiveUpMilliseconds = 20'000;
+  TRY_ASSIGN(ContainerDirectory directory, ContainerDirectory::open(state_root, id));
+  for (int waited = 0;; waited += kStepMilliseconds) {
+    const auto locked = directory.try_lock();
+    if (locked) return directory;
+    if (locked.error().error == ENOENT)
+      return fail(ErrorKind::kNotFound, "container " + quoted(id) + " does not exist");
+    if (locked.error().error != EWOULDBLOCK)
+      return std::unexpected(Error(locked.error()).within(directory.path()));
+    if (waited >= kGiveUpMilliseconds)
+      return fail(ErrorKind::kState,
+                  "container " + quoted(id) + " is held by another command, which does not end",
+                  "end that command (a create, start, pause or update of this container)");
+    if (waited >= kPatienceMilliseconds) {
+      TRY_ASSIGN(const std::optional<InitProcess> init, directory.first_process());
+      if (init)
+        if (const auto process = ContainerDirectory::hold(*init))
+          (void)process->send_signal(SIGKILL);
+    }
+    ::poll(nullptr, 0, kStepMilliseconds);
+  }
+}
+
+}  // namespace
+
 Result<std::vector<Error>> delete_container(const std::string& state_root, std::string_view id,
                                             DeleteMode mode) {
-  auto directory = ContainerDirectory::open_locked(state_root, id);
+  auto directory = mode == DeleteMode::kForce ? open_by_force(state_root, id)
+                                              : ContainerDirectory::open_locked(state_root, id);
   if (!directory) {
     const bool absent = directory.error().kind() == ErrorKind::kNotFound;
     if (absent && mode == DeleteMode::kForce) return std::vector<Error>{};

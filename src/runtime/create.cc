@@ -149,12 +149,13 @@ class Creation final : public launch::ParentTasks {
       undo_.stop_with(record_);
     }
     TRY(undo_.cgroups().complete(plan));
+    // Before the child can join them: from here on whoever is in them is ours (remove.cc).
+    TRY(write_init(child));
     return undo_.cgroups().membership(undo_.cgroups().unified_directory() >= 0);
   }
 
   Result<void> while_child_works(const PidFd& child) override {
-    TRY_ASSIGN(const std::uint64_t start_time, start_time_of(child.pid()));
-    TRY(undo_.directory().write_init({child.pid(), start_time}));
+    if (plan_.get<isolation::CgroupLimits>().groups.empty()) TRY(write_init(child));
     TRY(undo_.directory().write_config(wanted_.config_json));
     if (wanted_.root_maker != nullptr) wanted_.root_maker->root_handed_over();
     return hooks_.write_states(record_, child.pid());
@@ -165,8 +166,10 @@ class Creation final : public launch::ParentTasks {
     undo_.end_with_hooks(wanted_.spec.hooks->poststop,
                          oci::encode(state_of(record_, oci::Status::kStopped, HostPid{0})));
     const std::string state = oci::encode(state_of(record_, oci::Status::kCreating, child.pid()));
-    TRY(run_hooks(HookStage::kPrestart, wanted_.spec.hooks->prestart, state));
-    return run_hooks(HookStage::kCreateRuntime, wanted_.spec.hooks->create_runtime, state);
+    // `delete --force` ends a creation that hangs in a hook by killing the child.
+    TRY(run_hooks(HookStage::kPrestart, wanted_.spec.hooks->prestart, state, child.get()));
+    return run_hooks(HookStage::kCreateRuntime, wanted_.spec.hooks->create_runtime, state,
+                     child.get());
   }
 
   Result<void> descriptor(std::string_view purpose, Fd fd) override {
@@ -186,6 +189,12 @@ class Creation final : public launch::ParentTasks {
   Fd take_terminal() { return std::move(terminal_); }
 
  private:
+  Result<void> write_init(const PidFd& child) {
+    TRY_ASSIGN(const std::uint64_t start_time, start_time_of(child.pid()));
+    TRY(undo_.directory().write_init({child.pid(), start_time}));
+    return {};
+  }
+
   const NewContainer& wanted_;
   const ContainerPlan& plan_;
   const isolation::ParentMountsPlan& parent_mounts_;

@@ -194,7 +194,6 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   isolation::Request request{.spec = spec, .container_id = record.id, .bundle = record.bundle};
   request.joining = true;
   request.preserved_descriptors = preserved;
-  request.new_session_keyring = false;
   TRY_ASSIGN(isolation::HostFacts host, isolation::gather_host_facts());
   host.apparmor_mode = isolation::mode_of_wanted_profile(spec, host);
   TRY_ASSIGN(ExecPlan plan, ExecPlan::describe(request, host));
@@ -285,8 +284,14 @@ Result<ExecResult> exec_in_container(const ExecOptions& options) {
   ExecResult result;
   result.warnings = std::move(attached.warnings);
   if (options.detach) return result;
-  TRY_ASSIGN(result.exit,
-             supervise_foreground(attached.process, signals, std::move(attached.terminal)));
+  auto exit = supervise_foreground(attached.process, signals, std::move(attached.terminal));
+  if (!exit) {
+    // Nobody stands by it any more.
+    (void)attached.process.send_signal(SIGKILL);
+    (void)attached.process.wait();
+    return std::unexpected(std::move(exit).error());
+  }
+  result.exit = *exit;
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -36,6 +37,8 @@ struct Start {
   Start& start = *static_cast<Start*>(argument);
   const HookCommand& command = *start.command;
   if (::setpgid(0, 0) != 0) refuse(start);
+  // Nobody waits for a hook whose runtime is gone.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) refuse(start);
   if (::dup2(command.state, 0) < 0 || ::dup2(start.output, 1) < 0 || ::dup2(start.output, 2) < 0)
     refuse(start);
   // Everything of ours is close-on-exec, but what we inherited ourselves may not be.
@@ -127,18 +130,34 @@ SysResult<HookEnd> run_hook_process(const HookCommand& command, std::span<char> 
   HookEnd end;
   Tail tail(output);
   const std::int64_t deadline = now_milliseconds() + command.timeout_milliseconds;
-  std::array<struct pollfd, 2> items{{{process->get(), POLLIN, 0}, {reading.get(), POLLIN, 0}}};
+  std::array<struct pollfd, 3> items{
+      {{process->get(), POLLIN, 0}, {reading.get(), POLLIN, 0}, {command.watched, POLLIN, 0}}};
+  const auto kill_all = [&] {
+    // Not reaped yet, so the number still means this process's group.
+    (void)::kill(-process->pid().value(), SIGKILL);
+    (void)process->send_signal(SIGKILL);
+  };
   while (items[0].revents == 0) {
     int patience = -1;
     if (command.timeout_milliseconds >= 0 && !end.timed_out)
       patience = static_cast<int>(std::max<std::int64_t>(deadline - now_milliseconds(), 0));
     const int ready = ::poll(items.data(), items.size(), patience);
-    if (ready < 0 && errno != EINTR) break;
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) {
+      // Without it no timeout can be kept.
+      const auto failure = sys_fail("poll");
+      kill_all();
+      (void)process->wait();
+      return failure;
+    }
     if (ready == 0) {
-      // Not reaped yet, so the number still means this process's group.
       end.timed_out = true;
-      (void)::kill(-process->pid().value(), SIGKILL);
-      (void)process->send_signal(SIGKILL);
+      kill_all();
+    }
+    if (ready > 0 && items[2].revents != 0) {
+      items[2].fd = -1;
+      end.abandoned = true;
+      kill_all();
     }
     if (ready > 0 && items[1].revents != 0 && !read_into(reading.get(), tail)) items[1].fd = -1;
   }

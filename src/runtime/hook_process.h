@@ -15,11 +15,13 @@ struct HookCommand {
   char* const* envp = nullptr;
   int timeout_milliseconds = -1;  // -1: none
   int state = -1;                 // becomes standard input, from its beginning
+  int watched = -1;               // a pidfd with whose end the hook's ends, too; -1: none
 };
 
 struct HookEnd {
   ExitStatus status;
   bool timed_out = false;       // and was killed, with its process group
+  bool abandoned = false;       // the same, because what was watched had ended
   std::size_t output_size = 0;  // of `output`
 };
 

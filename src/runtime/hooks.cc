@@ -125,15 +125,19 @@ const char* PreparedHooks::report(const Entry& entry, std::string_view output) c
   return report_.data();
 }
 
-Result<void> PreparedHooks::run_entry(const Entry& entry) const {
+Result<void> PreparedHooks::run_entry(const Entry& entry, int watched) const {
   std::array<char, kOutputKept> output;
-  const HookCommand command{entry.path.c_str(), entry.argv.data(), entry.envp.data(),
-                            entry.timeout_milliseconds, state_.get()};
+  const HookCommand command{entry.path.c_str(),         entry.argv.data(), entry.envp.data(),
+                            entry.timeout_milliseconds, state_.get(),      watched};
   const std::string name = describe(stage_, entry.path);
   auto end = run_hook_process(command, output);
   if (!end) return std::unexpected(Error(end.error()).within(name));
   const std::string_view said = trim(std::string_view(output.data(), end->output_size));
   const std::string quote = said.empty() ? "" : "; it said: " + quoted(said, kOutputKept);
+  if (end->abandoned)
+    return fail(
+        ErrorKind::kSystem,
+        name + ": killed, because the container's process had been killed meanwhile" + quote);
   if (end->timed_out)
     return fail(ErrorKind::kSystem, name + ": killed after its timeout of " +
                                         std::to_string(entry.timeout_milliseconds / 1000) + " s" +
@@ -147,10 +151,12 @@ Result<void> PreparedHooks::run_entry(const Entry& entry) const {
   return {};
 }
 
-Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state) {
+Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state,
+                       int watched) {
   TRY_ASSIGN(const PreparedHooks prepared, PreparedHooks::prepare(stage, hooks));
   TRY(prepared.write_state(state));
-  for (const PreparedHooks::Entry& entry : prepared.entries_) TRY(prepared.run_entry(entry));
+  for (const PreparedHooks::Entry& entry : prepared.entries_)
+    TRY(prepared.run_entry(entry, watched));
   return {};
 }
 

@@ -31,7 +31,9 @@ std::string_view name_of(HookStage stage);  // "createRuntime"
 // In the runtime's namespaces, one after the other; the first failure ends it. The error carries
 // the stage, the hook's path and the last of what it wrote to its standard error. `state` is the
 // state as JSON (state.h).
-Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state);
+// When `watched`, a pidfd, ends meanwhile, the hook at work is killed, which is its failure.
+Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state,
+                       int watched = -1);
 // As run_hooks, but a failure does not stop the following hooks: the errors, for the log.
 std::vector<Error> run_all_hooks(HookStage stage, std::span<const oci::Hook> hooks,
                                  std::string_view state);
@@ -59,7 +61,7 @@ class PreparedHooks {
   SysResult<void> run() const noexcept;
 
  private:
-  friend Result<void> run_hooks(HookStage, std::span<const oci::Hook>, std::string_view);
+  friend Result<void> run_hooks(HookStage, std::span<const oci::Hook>, std::string_view, int);
   struct Entry {
     std::string path;
     std::vector<std::string> args;
@@ -70,7 +72,7 @@ class PreparedHooks {
   };
   static constexpr std::size_t kReportSize = 240;
 
-  Result<void> run_entry(const Entry& entry) const;
+  Result<void> run_entry(const Entry& entry, int watched) const;
   const char* report(const Entry& entry, std::string_view output) const noexcept;
 
   HookStage stage_ = HookStage::kCreateContainer;

@@ -183,14 +183,20 @@ Result<ContainerDirectory> ContainerDirectory::take(const std::string& state_roo
                   "invalid container id " + quoted(id) + ": too long for a directory's name");
     if (error != 0) return std::unexpected(Error(SysError{"mkdir", error, path.c_str()}));
     auto directory = open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY);
-    if (!directory && directory.error().error == ENOENT) continue;
-    if (!directory) return std::unexpected(Error(directory.error()));
-    ContainerDirectory container(*std::move(directory), std::string(id), path);
-    auto locked = container.lock();
+    SysError failure;
+    if (directory) {
+      ContainerDirectory container(*std::move(directory), std::string(id), path);
+      const auto locked = container.lock();
+      if (locked) return container;
+      failure = locked.error();
+    } else {
+      failure = directory.error();
+    }
     // A delete came between our mkdir and our lock: it found nothing in there, and took it away.
-    if (!locked && locked.error().error == ENOENT) continue;
-    if (!locked) return std::unexpected(Error(locked.error()));
-    return container;
+    if (failure.error == ENOENT) continue;
+    // Should somebody else have made it anew meanwhile, it is not empty, or made once more.
+    (void)::rmdir(path.c_str());
+    return std::unexpected(Error(failure));
   }
 }
 
@@ -219,8 +225,13 @@ Result<ContainerDirectory> ContainerDirectory::open_locked(const std::string& st
   return container;
 }
 
-SysResult<void> ContainerDirectory::lock() const noexcept {
-  while (lock_file(directory_.get(), LOCK_EX) != 0)
+SysResult<void> ContainerDirectory::lock() const noexcept { return lock_with(LOCK_EX); }
+SysResult<void> ContainerDirectory::try_lock() const noexcept {
+  return lock_with(LOCK_EX | LOCK_NB);
+}
+
+SysResult<void> ContainerDirectory::lock_with(int operation) const noexcept {
+  while (lock_file(directory_.get(), operation) != 0)
     if (errno != EINTR) return sys_fail("flock");
   struct stat status{};
   if (::fstat(directory_.get(), &status) != 0) return sys_fail("fstat");
@@ -326,6 +337,12 @@ SysResult<void> ContainerDirectory::remove_start_socket() const noexcept {
   if (::unlinkat(get(), kStartSocket, 0) != 0 && errno != ENOENT)
     return sys_fail("unlink", kStartSocket);
   return {};
+}
+
+Result<std::optional<InitProcess>> ContainerDirectory::first_process() const {
+  TRY_ASSIGN(const std::optional<InitProcess> init, read_init(get(), kInitFile));
+  if (init) return init;
+  return read_init(get(), kCreatingInitFile);
 }
 
 Result<Observation> ContainerDirectory::observe(const Record& record) const {

@@ -91,6 +91,8 @@ class ContainerDirectory {
   // shares the lock until it closes it.
   void unlock() const noexcept;
   SysResult<void> lock() const noexcept;
+  // The same without waiting: EWOULDBLOCK when somebody else holds it.
+  SysResult<void> try_lock() const noexcept;
 
   int get() const noexcept { return directory_.get(); }
   const std::string& id() const noexcept { return id_; }
@@ -114,6 +116,8 @@ class ContainerDirectory {
   // From now on the container counts as started. Fine when it is gone already.
   SysResult<void> remove_start_socket() const noexcept;
 
+  // The first process as far as it is recorded, whether create has succeeded or not.
+  Result<std::optional<InitProcess>> first_process() const;
   Result<Observation> observe(const Record& record) const;
   // The init held by descriptor; ESRCH as kNotFound when it is gone.
   static Result<PidFd> hold(const InitProcess& init);
@@ -124,6 +128,7 @@ class ContainerDirectory {
  private:
   ContainerDirectory(Fd directory, std::string id, std::string path)
       : directory_(std::move(directory)), id_(std::move(id)), path_(std::move(path)) {}
+  SysResult<void> lock_with(int operation) const noexcept;
   Result<void> replace_file(const char* name, std::string_view content) const;
 
   Fd directory_;

@@ -54,6 +54,22 @@ Result<void> remove_groups(const Record& record, const isolation::CgroupSet& gro
   return stop_scope(record);
 }
 
+// Create was killed before its process could join the groups, perhaps before it had found them taken:
+// processes in them are another container's, and so are the groups then.
+Result<void> remove_groups_if_empty(const isolation::CgroupSet& groups) {
+  if (groups.empty()) return {};
+  constexpr int kPatienceMilliseconds = 1'000;  // for a child that dies with its create
+  for (int waited = 0;; waited += 10) {
+    TRY_ASSIGN(const std::vector<HostPid> processes, groups.processes());
+    if (processes.empty()) break;
+    if (waited >= kPatienceMilliseconds) return {};
+    ::poll(nullptr, 0, 10);
+  }
+  auto removed = groups.remove();
+  if (!removed && removed.error().kind() != ErrorKind::kState) return removed;
+  return {};
+}
+
 Result<oci::Spec> configuration_for_hooks(const ContainerDirectory& directory,
                                           const Record& record) {
   if (!record.has_poststop_hooks) return oci::Spec{};
@@ -67,9 +83,9 @@ Result<std::vector<Error>> remove_container(ContainerDirectory directory, const 
                                             const Observation& observation) {
   TRY_ASSIGN(const isolation::CgroupSet groups,
              isolation::CgroupSet::open(record.cgroup_directories));
-  if (observation.status != Status::kStopped && observation.init.pid.value() > 0)
-    TRY(kill_init(record, observation, groups));
-  TRY(remove_groups(record, groups));
+  const bool joined = observation.init.pid.value() > 0;
+  if (observation.status != Status::kStopped && joined) TRY(kill_init(record, observation, groups));
+  TRY(joined ? remove_groups(record, groups) : remove_groups_if_empty(groups));
 
   std::vector<Error> errors;
   auto spec = configuration_for_hooks(directory, record);

@@ -62,22 +62,24 @@ Result<RunResult> run_container(RunOptions options) {
                                                   .start_mode = StartMode::kStartAtOnce}));
   RunResult result;
   result.warnings = container.warnings;
-  auto hooks = run_poststart_hooks(bundle.spec, container.record, container.init.pid());
-  if (!hooks) {
+  const auto end = [&](Error error) -> std::unexpected<Error> {
     (void)container.init.send_signal(SIGKILL);
     (void)container.init.wait();
     (void)discard(std::move(container), bundle.spec);
-    return std::unexpected(std::move(hooks).error());
-  }
+    return std::unexpected(std::move(error));
+  };
+  // Others may pause, update or delete it meanwhile.
+  container.directory.unlock();
+  auto hooks = run_poststart_hooks(bundle.spec, container.record, container.init.pid());
+  if (!hooks) return end(std::move(hooks).error());
   if (options.detach) {
     if (container.notify) TRY(container.notify.wait_until_ready(container.init));
     return result;
   }
-  // Others may pause, update or delete it meanwhile.
-  container.directory.unlock();
-  TRY_ASSIGN(result.exit,
-             supervise_foreground(container.init, signals, std::move(container.terminal), nullptr,
-                                  container.notify));
+  auto exit = supervise_foreground(container.init, signals, std::move(container.terminal), nullptr,
+                                   container.notify);
+  if (!exit) return end(std::move(exit).error());
+  result.exit = *exit;
   if (options.keep) return result;
   TRY_ASSIGN(std::vector<std::string> late, discard(std::move(container), bundle.spec));
   result.warnings.insert(result.warnings.end(), late.begin(), late.end());

@@ -82,6 +82,8 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
   // Somebody else's child: when its program was short, it has been reaped, and there is nothing left
   // to look at. That the filter was installed is known from the child's not having said otherwise.
   const bool gone = !guarded && init.has_exited();
+  // What follows may take for ever, and nothing is changed any more.
+  directory.unlock();
   auto hooks = guarded || gone
                    ? run_poststart_hooks(spec, record, init.pid())
                    : Result<void>(std::unexpected(Error(guarded.error()).within("seccomp")));
@@ -90,8 +92,6 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
     return hooks;
   }
   if (!relay) return {};
-  // This may take for ever, and nothing is changed any more.
-  directory.unlock();
   return relay.wait_until_ready(init);
 }
 

@@ -119,6 +119,8 @@ Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay&
   }
   if (pump) pump->drain();
   TRY_ASSIGN(const ExitStatus status, process.wait());
+  if (pump && pump->loss())
+    return std::unexpected(Error(*pump->loss()).within("the container's output is not complete"));
   return status;
 }
 

@@ -33,6 +33,7 @@ void TerminalPump::copy_size() const noexcept {
 }
 
 bool TerminalPump::Buffer::fill_from(int fd) noexcept {
+  errno = 0;  // at end of file, too
   const ssize_t count = ::read(fd, bytes.data(), bytes.size());
   if (count < 0) return errno == EAGAIN || errno == EINTR;
   begin = 0;
@@ -67,22 +68,33 @@ void TerminalPump::serve(const std::array<struct pollfd, kPollItems>& items) noe
     to_container_.begin = 0;
     to_container_.end = 1;
   }
-  if (items[2].revents != 0 && !from_container_.write_to(output_)) {
-    // Nobody reads us any more: what comes is dropped, so that the container does not block.
-    from_container_.begin = from_container_.end;
-  }
+  if (items[2].revents != 0) give_output();
   if ((items[0].revents & POLLOUT) != 0 && !to_container_.write_to(master_.get()))
     to_container_.begin = to_container_.end;
-  if ((items[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && from_container_.empty() &&
-      !from_container_.fill_from(master_.get()))
-    master_.reset();  // EIO: the last slave side is closed
+  if ((items[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && from_container_.empty())
+    take_from_container();
+}
+
+void TerminalPump::take_from_container() noexcept {
+  if (from_container_.fill_from(master_.get())) return;
+  // EIO: the last slave side is closed.
+  if (errno != EIO && errno != 0 && !loss_) loss_ = SysError{"reading the terminal", errno};
+  master_.reset();
+}
+
+void TerminalPump::give_output() noexcept {
+  if (from_container_.write_to(output_)) return;
+  if (errno != EPIPE && !loss_) loss_ = SysError{"writing the container's output", errno};
+  // Nobody takes it any more: what comes is dropped, so that the container does not block.
+  from_container_.begin = from_container_.end;
 }
 
 void TerminalPump::drain() noexcept {
   for (;;) {
-    while (!from_container_.empty())
-      if (!from_container_.write_to(output_)) return;
-    if (!open() || !from_container_.fill_from(master_.get()) || from_container_.empty()) return;
+    while (!from_container_.empty()) give_output();
+    if (!open()) return;
+    take_from_container();
+    if (from_container_.empty()) return;
   }
 }
 

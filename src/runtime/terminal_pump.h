@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "oci/spec.h"
+#include "sys/error.h"
 #include "sys/fd.h"
 
 namespace bulkhead::runtime {
@@ -32,6 +33,8 @@ class TerminalPump {
   void serve(const std::array<struct pollfd, kPollItems>& items) noexcept;
   // After the process has ended: what is still in the terminal goes out, as far as it is taken.
   void drain() noexcept;
+  // What of the container's output was lost on the way, other than for want of a reader.
+  const std::optional<SysError>& loss() const noexcept { return loss_; }
   bool open() const noexcept { return static_cast<bool>(master_); }
 
  private:
@@ -44,6 +47,8 @@ class TerminalPump {
     bool fill_from(int fd) noexcept;  // false: end of file or broken
     bool write_to(int fd) noexcept;   // false: broken
   };
+  void take_from_container() noexcept;
+  void give_output() noexcept;
 
   Fd master_;
   int input_;
@@ -51,6 +56,7 @@ class TerminalPump {
   bool input_open_ = true;
   Buffer to_container_;
   Buffer from_container_;
+  std::optional<SysError> loss_;
 };
 
 }  // namespace bulkhead::runtime

@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <expected>
 
+#include <string>
+#include <string_view>
+
 #include "base/error.h"
 
 namespace bulkhead {
@@ -35,6 +38,8 @@ inline std::unexpected<SysError> sys_fail_with(int error, const char* call,
 }
 
 ErrorKind kind_of_errno(int error);
+// Since when the kernel has the call that was answered with ENOSYS, in a sentence; else empty.
+std::string missing_call_hint(std::string_view call, int error);
 const char* errno_text(int error);  // "Permission denied"; never null
 
 }  // namespace bulkhead

@@ -37,6 +37,12 @@ SysResult<void> write_file_at(int directory, const char* path, std::string_view 
   return {};
 }
 
+SysResult<mode_t> set_umask(mode_t mask) noexcept {
+  const long before = ::syscall(SYS_umask, mask);
+  if (before < 0) return sys_fail("umask");
+  return static_cast<mode_t>(before);
+}
+
 SysResult<void> write_all(int fd, const void* data, std::size_t size) noexcept {
   const char* at = static_cast<const char*>(data);
   while (size > 0) {

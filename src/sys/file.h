@@ -26,6 +26,9 @@ SysResult<Fd> open_at2(int directory, const char* path, int flags, std::uint64_t
 // EIO. open + write + close; never creates the file.
 SysResult<void> write_file_at(int directory, const char* path, std::string_view data) noexcept;
 
+// umask(2): the mask as it was. An error only where a filter denies the call, which libc hides.
+SysResult<mode_t> set_umask(mode_t mask) noexcept;
+
 // write(2) until all is written.
 SysResult<void> write_all(int fd, const void* data, std::size_t size) noexcept;
 // read(2) until `size` bytes or end of file; the number of bytes read.

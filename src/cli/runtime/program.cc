@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/text.h"
 #include "cli/runtime/command.h"
@@ -179,8 +182,13 @@ int run(std::span<const std::string_view> words, char** values,
 // A descriptor that we open must not become number 0, 1 or 2: what is written there is meant for
 // somebody else.
 void occupy_standard_descriptors() {
-  for (int fd = 0; fd <= 2; ++fd)
-    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) ::_exit(1);
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0 || ::open("/dev/null", O_RDWR) == fd) continue;
+    ::dprintf(STDERR_FILENO,
+              "bulkhead-runtime: standard descriptor %d is closed, and /dev/null: %s\n", fd,
+              ::strerrordesc_np(errno));
+    ::_exit(1);
+  }
 }
 
 }  // namespace

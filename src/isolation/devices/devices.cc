@@ -154,10 +154,10 @@ SysResult<void> check_bound_dev(const DevicesPlan& plan, const ChildContext& chi
 
 SysResult<void> Devices::apply(const Plan& plan, ChildContext& child) noexcept {
   if (plan.method == DeviceMethod::kOnlyCheck) return check_bound_dev(plan, child);
-  const mode_t mask = ::umask(0);
+  TRY_ASSIGN(const mode_t mask, set_umask(0));
   for (const DeviceNodePlan& node : plan.nodes) TRY(place_node(node, plan.method, child));
   for (const DeviceLinkPlan& link : plan.links) TRY(place_link(link, child));
-  ::umask(mask);
+  TRY(set_umask(mask));
   return {};
 }
 

@@ -11,6 +11,7 @@
 
 #include "isolation/namespace.h"
 #include "isolation/user/id_map.h"
+#include "sys/file.h"
 
 namespace bulkhead::isolation {
 namespace {
@@ -84,7 +85,7 @@ Explanation Identity::explain(const Plan& plan) {
 }
 
 SysResult<void> Identity::apply(const Plan& plan, ChildContext&) noexcept {
-  ::umask(plan.umask);
+  TRY(set_umask(plan.umask));
   if (plan.sets_groups && ::syscall(SYS_setgroups, plan.groups.size(), plan.groups.data()) != 0)
     return sys_fail("setgroups");
   // Raw calls: the C library's would signal the other threads, of which there are none.
@@ -111,7 +112,8 @@ SysResult<void> Identity::verify(const Plan& plan, ChildContext&) noexcept {
     if (gid[i] != plan.gid) return not_held("a group id is another", plan.gid_text.c_str());
   }
   // The only way to read it by a system call of its own is to set it: to what it should be.
-  if (::umask(plan.umask) != plan.umask) return not_held("the umask is another");
+  TRY_ASSIGN(const mode_t mask, set_umask(plan.umask));
+  if (mask != plan.umask) return not_held("the umask is another");
   if (!plan.sets_groups) return {};
   std::array<gid_t, 64> now;
   const int count = ::getgroups(static_cast<int>(now.size()), now.data());

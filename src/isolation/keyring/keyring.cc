@@ -39,8 +39,11 @@ SysResult<void> SessionKeyring::apply(const Plan& plan, ChildContext&) noexcept 
 }
 
 SysResult<void> SessionKeyring::verify(const Plan& plan, ChildContext&) noexcept {
-  if (!plan.enabled || !plan.kernel_has_keyrings) return {};
+  if (!plan.enabled) return {};
   const long serial = ::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+  if (!plan.kernel_has_keyrings)
+    return serial < 0 ? SysResult<void>{}
+                      : not_held("there are keyrings, and the runtime's is still in use");
   if (serial < 0) return sys_fail("keyctl(KEYCTL_GET_KEYRING_ID)");
   if (serial == plan.host) return not_held("the session keyring is still the runtime's");
   return {};

@@ -96,8 +96,9 @@ SysResult<Masker::Cover*> Masker::cover_of(Kind kind) noexcept {
   return &cover;
 }
 
-// `source` bound where the place is, looked up again, and made read-only.
-SysResult<void> Masker::bind_read_only_classic(int source, const Place& place) noexcept {
+// `source` bound where the place is, looked up again, and given its attributes.
+SysResult<void> Masker::bind_classic_with(const MountAttributes& attributes, int source,
+                                          const Place& place) noexcept {
   const char* subject = place.absolute.c_str();
   const auto target = open(place);
   if (!target) return sys_fail_with(target.error().error, target.error().call, subject);
@@ -108,13 +109,13 @@ SysResult<void> Masker::bind_read_only_classic(int source, const Place& place) n
   if (!mounted || !is_same_file(source, mounted->get()))
     return sys_fail_with(EXDEV, "the path was swapped while it was mounted", subject);
   const auto set =
-      set_attributes_anyhow(child_.proc, mounted->get(), Recursion::kThisMount, kReadOnly);
+      set_attributes_anyhow(child_.proc, mounted->get(), Recursion::kThisMount, attributes);
   if (!set) return sys_fail_with(set.error().error, set.error().call, subject);
   return {};
 }
 
 SysResult<void> Masker::put_classic(Kind kind, int source, const Place& place) noexcept {
-  if (kind == Kind::kFile) return bind_read_only_classic(source, place);
+  if (kind == Kind::kFile) return bind_classic_with(kNullAttributes, source, place);
   const auto target = open(place);
   if (!target)
     return sys_fail_with(target.error().error, target.error().call, place.absolute.c_str());
@@ -201,7 +202,7 @@ SysResult<void> Masker::make_read_only(const Place& place) noexcept {
   }
   const auto tree = clone_tree_with(target->get(), "", Recursion::kWholeTree, kReadOnly);
   if (!tree && is_refused_api(tree.error().error))
-    return bind_read_only_classic(target->get(), place);
+    return bind_classic_with(kReadOnly, target->get(), place);
   if (!tree) return sys_fail_with(tree.error().error, tree.error().call, subject);
   const auto attached = attach_mount(tree->get(), target->get(), "");
   if (!attached) return sys_fail_with(attached.error().error, attached.error().call, subject);

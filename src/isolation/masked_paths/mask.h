@@ -5,6 +5,7 @@
 #include "isolation/child_context.h"
 #include "isolation/mounts/place.h"
 #include "isolation/mounts/scratch_fd.h"
+#include "sys/mount_api.h"
 
 namespace bulkhead::isolation {
 
@@ -32,7 +33,8 @@ class Masker {
   SysResult<Cover*> cover_of(Kind kind) noexcept;
   SysResult<void> put(Kind kind, int directory, const char* name, const Place& place) noexcept;
   SysResult<void> put_classic(Kind kind, int source, const Place& place) noexcept;
-  SysResult<void> bind_read_only_classic(int source, const Place& place) noexcept;
+  SysResult<void> bind_classic_with(const MountAttributes& attributes, int source,
+                                    const Place& place) noexcept;
   SysResult<void> mask_in_proc(const Place& place) noexcept;
   SysResult<void> read_only_in_proc(const Place& place) noexcept;
   SysResult<void> enter(int directory) noexcept;

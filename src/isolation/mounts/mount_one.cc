@@ -333,7 +333,7 @@ SysResult<void> apply_mounts(const MountsPlan& plan, ChildContext& child) noexce
   if (plan.mounts.empty()) return {};
   // Directories made on the way must be passable for the container's users, whatever the caller's
   // mask; the process's own mask is set by the identity layer.
-  ::umask(0022);
+  TRY(set_umask(0022));
   CurrentDirectory here;
   for (const MountPlan& mount : plan.mounts) TRY(apply_one(mount, child, here));
   return {};

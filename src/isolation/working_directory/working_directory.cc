@@ -18,8 +18,15 @@ constexpr const char* kLeaves =
 
 SysResult<Fd> open_or_make(const char* path, bool make_if_missing) noexcept {
   auto directory = open_at2(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
-  if (directory || directory.error().error != ENOENT || !make_if_missing) return directory;
+  const int error = directory ? 0 : directory.error().error;
+  // Without openat2 (before Linux 5.6) the path is walked.
+  const bool walk = error == ENOSYS;
+  if (!walk && (error != ENOENT || !make_if_missing)) return directory;
   TRY_ASSIGN(const Fd root, open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY));
+  if (walk) {
+    directory = RootDir(root.get()).open(path, O_PATH | O_DIRECTORY);
+    if (directory || directory.error().error != ENOENT || !make_if_missing) return directory;
+  }
   return RootDir(root.get()).make_directories(path, 0755);
 }
 
