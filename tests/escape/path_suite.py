@@ -73,7 +73,7 @@ def cve_2021_30465_a_mount_point_that_is_swapped_leads_nowhere(work):
     (shared / "volume").mkdir()
     (shared / "volume/place").mkdir()
     (shared / "volume/trap").symlink_to(outside)
-    rounds = 1000 if FULL else 120
+    rounds = 10_000 if FULL else 200
     source = canaries(work)
     (source / "file").write_text("mounted")
     config = default_config(["sh", "-c", "cat /volume/place/inner/file 2>/dev/null; true"])
