@@ -48,8 +48,11 @@ CgroupGroup group_of(const CgroupHierarchy& hierarchy, const cgroup::GroupPath& 
   if (!hierarchy.v2) group.controllers = join(hierarchy.controllers, ',');
   group.mount_point = hierarchy.mount_point;
   std::string parent;
-  if (where.beneath_parent)
-    parent = beneath(host.privileged() ? "/" : hierarchy.own_path, cgroup::kRuntimeParent);
+  if (where.beneath_parent) {
+    const std::string& delegated =
+        hierarchy.delegated_path.empty() ? hierarchy.own_path : hierarchy.delegated_path;
+    parent = beneath(host.privileged() ? "/" : delegated, cgroup::kRuntimeParent);
+  }
   group.path = parent + where.path;
   group.directory = beneath(hierarchy.mount_point, group.path);
   group.membership = group.directory + (hierarchy.v2 ? "/cgroup.procs" : "/tasks");

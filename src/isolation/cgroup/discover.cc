@@ -196,6 +196,22 @@ Result<void> search_mounts(Search& search) {
   return {};
 }
 
+// Delegation is by ownership: of the directory, and of the files that move processes and hand
+// controllers on (Documentation/admin-guide/cgroup-v2.rst, "Delegation").
+bool is_delegated(const std::string& directory) {
+  constexpr const char* kFiles[] = {"", "/cgroup.procs", "/cgroup.subtree_control"};
+  return std::all_of(std::begin(kFiles), std::end(kFiles), [&](const char* file) {
+    return ::faccessat(AT_FDCWD, (directory + file).c_str(), W_OK, AT_EACCESS) == 0;
+  });
+}
+
+std::string delegated_path(const CgroupHierarchy& hierarchy) {
+  const std::size_t slash = hierarchy.own_path.rfind('/');
+  if (slash == 0 || slash == std::string::npos) return {};  // the root, or right beneath it
+  std::string above = hierarchy.own_path.substr(0, slash);
+  return is_delegated(hierarchy.mount_point + above) ? above : std::string();
+}
+
 }  // namespace
 
 std::vector<CgroupHierarchy> parse_cgroup_hierarchies(std::string_view mountinfo,
@@ -212,6 +228,7 @@ Result<std::vector<CgroupHierarchy>> discover_cgroup_hierarchies() {
   std::vector<CgroupHierarchy> hierarchies = search.take();
   for (CgroupHierarchy& hierarchy : hierarchies) {
     if (!hierarchy.v2) continue;
+    hierarchy.delegated_path = delegated_path(hierarchy);
     TRY_ASSIGN(const std::string controllers,
                read_file_at(AT_FDCWD, (hierarchy.mount_point + "/cgroup.controllers").c_str()));
     for (const std::string_view controller : split(trim(controllers), ' '))

@@ -185,6 +185,41 @@ TEST(CgroupSet, ADelegatedVersionTwoGroupIsUsedWithoutPrivilege) {
   EXPECT_EQ(::rmdir(mine.c_str()), 0);
 }
 
+TEST(CgroupSet, GroupsAreMadeBesideTheCallersOwnWhereTheGroupAboveIsDelegated) {
+  SKIP_UNLESS_ROOT();
+  std::string mine;
+  for (const CgroupHierarchy& one : testing::this_host().cgroups)
+    if (one.v2) mine = one.mount_point + "/bulkhead-test-" + std::to_string(::getpid()) + "-above";
+  if (mine.empty()) GTEST_SKIP() << "no cgroup v2 hierarchy is mounted";
+  constexpr uid_t kUser = 65534;
+  const std::string own = mine + "/caller";
+  ASSERT_EQ(::mkdir(mine.c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir(own.c_str(), 0755), 0);
+  for (const std::string& group : {mine, own})
+    for (const char* file : {"", "/cgroup.procs", "/cgroup.subtree_control"})
+      ASSERT_EQ(::chown((group + file).c_str(), kUser, kUser), 0);
+  const auto made_in = [&](uid_t user) {
+    std::string directory;
+    HostFacts host = testing::this_host();  // after the move: where the caller is
+    host.effective_capabilities = 0;
+    if (::setresuid(user, user, user) != 0) return directory;
+    host.cgroups = discover_cgroup_hierarchies().value_or(std::vector<CgroupHierarchy>());
+    const auto plan =
+        CgroupLimits::describe(Request{.spec = oci::Spec(), .container_id = "id"}, host);
+    return plan ? plan->groups.front().directory : directory;
+  };
+  EXPECT_TRUE(testing::in_child([&] {
+    if (!write_file_at(AT_FDCWD, (own + "/cgroup.procs").c_str(), "0")) return false;
+    return made_in(kUser) == mine + "/bulkhead-runtime/id";
+  }));
+  EXPECT_TRUE(testing::in_child([&] {
+    if (!write_file_at(AT_FDCWD, (own + "/cgroup.procs").c_str(), "0")) return false;
+    return made_in(kUser - 1) == own + "/bulkhead-runtime/id";
+  })) << "to another user nothing is delegated";
+  EXPECT_EQ(::rmdir(own.c_str()), 0);
+  EXPECT_EQ(::rmdir(mine.c_str()), 0);
+}
+
 TEST(CgroupSet, ExecFindsTheGroupThatTheContainerMadeForItself) {
   SKIP_UNLESS_ROOT();
   LiveGroups groups;
