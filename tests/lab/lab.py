@@ -22,6 +22,8 @@ def arguments():
                         help="the series of Debian's kernel (default: 6.12)")
     parser.add_argument("--lsm", choices=machine.MODULES, default="apparmor",
                         help="the security module that is in force (default: apparmor)")
+    parser.add_argument("--init", choices=("lab", "systemd"), default="lab",
+                        help="PID 1: the lab's own, or systemd with the command as a service")
     parser.add_argument("--time-limit", type=float, default=600, metavar="SECONDS",
                         help="for the boot and the command together (default: 600)")
     parser.add_argument("--append", default="", metavar="WORDS",
@@ -57,7 +59,7 @@ def main():
         kernel = kernels.obtain(wanted.kernel)
         accelerator = wanted.accelerator or machine.accelerator(kernel)
         return run(machine.Wish(kernel, wanted.command, kernels.ROOT, wanted.lsm, wanted.append,
-                                wanted.memory, accelerator=accelerator,
+                                wanted.init, wanted.memory, accelerator=accelerator,
                                 time_limit=wanted.time_limit))
     except machine.TimeIsUp as error:
         print(f"lab: {error}", file=sys.stderr)

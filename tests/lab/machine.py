@@ -33,6 +33,7 @@ class Wish:
     directory: pathlib.Path
     lsm: str = "apparmor"
     append: str = ""
+    manager: str = "lab"  # PID 1: the lab's own, or systemd
     memory: int = 2048
     disk: int = 4096
     accelerator: str = "tcg"
@@ -95,6 +96,7 @@ def prepare(wish, place):
     control = place / "control"
     control.mkdir()
     (control / "init").write_text(f"{HERE / 'lab-init'}\n")
+    (control / "manager").write_text(f"{wish.manager}\n")
     (control / "directory").write_text(f"{wish.directory}\n")
     (control / "command").write_text(f"exec {shlex.join(wish.command)}\n")
     if wish.lsm == "selinux":
