@@ -13,7 +13,8 @@ from inside import GROUPS, Suite, equal, expect, main
 suite = Suite("delegation")
 USER = 1000
 DELEGATED = GROUPS / "delegated"
-EATER = "dd if=/dev/zero of=/dev/null bs=96M count=1 2>/dev/null && echo eaten; cat /sys/fs/cgroup/memory.events"
+EATER = ("dd if=/dev/zero of=/dev/null bs=96M count=1 2>/dev/null && echo eaten; "
+         "cat /sys/fs/cgroup/memory.events")
 
 
 def delegate(*groups):
