@@ -21,11 +21,11 @@ struct CgroupHierarchy {
   std::string mount_root = "/";          // which group of the hierarchy is mounted there
   std::string own_path;  // this process's group in it ("/" or "/user.slice/..."), relative to the
                          // mount's root
+  bool v2 = false;
   // v2: the group beneath which this process may make others when it is not privileged. The one above
   // its own where that was delegated to its user: its own holds a process, which cgroup v2 does not
   // share resources out beneath. Else, and where empty, its own.
   std::string delegated_path;
-  bool v2 = false;
 };
 
 // The systemd that keeps the groups of this process, when its driver was chosen.
