@@ -208,7 +208,7 @@ def normal_facts(text, name, same_namespaces):
         elif key in ("status NSpid", "status NSsid"):
             value = f"{len(value.split())} deep"
         elif key.startswith("mount "):
-            value = re.sub(r"/tmp/bulkhead-test-\w+", "WORK", value)
+            value = re.sub(r"/tmp/bulkhead-test-\w+(/root\d+)?", "WORK", value)
             # A mount made the old way has another source, and is read-only through and through.
             value = re.sub(r" - (\S+) \S+ r[ow]", r" - \1", value)
             key = f"mount {value.split()[1]}"
