@@ -10,13 +10,19 @@ SECTION = "linux/net-devices"
 
 
 class Net:
-    """A network namespace that stands for the host's, with dummy interfaces."""
+    """A network namespace that stands for the host's, with interfaces."""
 
     def __init__(self, bench, *interfaces):
         self.bench = bench
         self.pid = bench.in_new_namespace("--net")
         for name in interfaces:
-            self.ip("link", "add", name, "type", "dummy")
+            self.add(name)
+
+    def add(self, name, pid=None):
+        """An interface that can be moved; its other end, which stays, is not counted."""
+        done = self.run("ip", "link", "add", name, "type", "veth", "peer", "name", f"peer-{name}",
+                        pid=pid)
+        expect(done[0] == 0, f"ip link add {name}: {done[1]}")
 
     def ip(self, *arguments):
         done = self.run("ip", *arguments)
@@ -30,7 +36,8 @@ class Net:
 
     def names(self, pid=None):
         out = self.run("ip", "-j", "link", pid=pid)[1]
-        return {entry["ifname"] for entry in json.loads(out)}
+        return {entry["ifname"] for entry in json.loads(out)
+                if not entry["ifname"].startswith("peer-")}
 
     def bench_in_here(self):
         """The runtime runs in this namespace."""
@@ -91,7 +98,7 @@ def _(bench, net):
 @test("a name that is taken in the container is an error", "dev0")
 def _(bench, net):
     other = bench.in_new_namespace("--net")
-    net.run("ip", "link", "add", "eth0", "type", "dummy", pid=other)
+    net.add("eth0", other)
     bench.refuses(devices(bench, {"dev0": {"name": "eth0"}}, f"/proc/{other}/ns/net"))
     equal(net.names(), {"lo", "dev0"}, "on the host")
     equal(net.names(other), {"lo", "eth0"}, "in the joined namespace")
@@ -100,7 +107,7 @@ def _(bench, net):
 @test("a name with %d gets the next free number", "dev0")
 def _(bench, net):
     other = bench.in_new_namespace("--net")
-    net.run("ip", "link", "add", "eth0", "type", "dummy", pid=other)
+    net.add("eth0", other)
     bench.started(devices(bench, {"dev0": {"name": "eth%d"}}, f"/proc/{other}/ns/net"))
     equal(net.names(other), {"lo", "eth0", "eth1"}, "in the joined namespace")
 
