@@ -121,11 +121,12 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const Lau
   // Only `start` asks for it; no other process of ours needs to hold it.
   if (input.start_listener < 0) outcome.close_descriptor();
   Channel child_end;
-  TRY_ASSIGN(std::optional<Cloned> cloned, clone_child(options.clone, outcome, child_end));
-  if (!cloned) child_main(plan, input, outcome, std::move(child_end));
-  const PidFd& child = cloned->process;
+  auto cloned = clone_child(options.clone, outcome, child_end);
+  if (!cloned) return std::unexpected(tasks.explain_no_child(std::move(cloned).error()));
+  if (!*cloned) child_main(plan, input, outcome, std::move(child_end));
+  const PidFd& child = (*cloned)->process;
   ChildGuard guard(child);
-  const Channel channel = std::move(cloned->parent);
+  const Channel channel = std::move((*cloned)->parent);
   TRY(tasks.cloned(child));
   auto done = do_tasks(options.expected, channel, child, tasks);
   if (!done) {
@@ -136,7 +137,7 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const Lau
   }
   TRY(serve(channel, options.program, outcome, tasks, &tasks, &child));
   guard.dismiss();
-  return std::move(cloned->process);
+  return std::move((*cloned)->process);
 }
 
 }  // namespace

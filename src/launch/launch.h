@@ -34,6 +34,8 @@ class ParentTasks : public DescriptorSink {
   virtual Result<void> while_child_works(const PidFd& child) = 0;
   // prestart and createRuntime hooks; called only when ChildInput says so.
   virtual Result<void> root_built(const PidFd& child) = 0;
+  // The child could not be made: why (its group's limits)?
+  virtual Error explain_no_child(Error error) { return error; }
   // The child died without a word: why (an OOM kill, say)?
   virtual Error explain_death(const PidFd& child) = 0;
 };

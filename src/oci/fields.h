@@ -27,8 +27,8 @@ void fields(auto& visit, Any<ConsoleSize> auto& size) {
 }
 
 void fields(auto& visit, Any<User> auto& user) {
-  visit.defaulted("uid", user.uid);
-  visit.defaulted("gid", user.gid);
+  visit.required("uid", user.uid);
+  visit.required("gid", user.gid);
   visit.optional("umask", user.umask);
   visit.optional("additionalGids", user.additional_gids);
 }

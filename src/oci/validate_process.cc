@@ -23,6 +23,19 @@ Result<void> validate_user(const User& user, const json::Place& place) {
   return {};
 }
 
+// The form that POSIX gives environ: NAME=VALUE. What is in another form would be unreachable to some
+// programs and mean different things to others.
+Result<void> validate_environment(const std::vector<std::string>& entries,
+                                  const json::Place& place) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::size_t equals = entries[i].find('=');
+    if (equals != 0 && equals != std::string::npos) continue;
+    return invalid(json::Place(place, i), "is " + quoted(entries[i], 64) + ", not NAME=VALUE",
+                   "write the name, an equals sign and the value, which may be empty");
+  }
+  return {};
+}
+
 Result<void> validate_rlimits(const std::vector<Rlimit>& limits, const json::Place& place) {
   const auto twin = duplicate_in(limits, [](const Rlimit& limit) -> auto& { return limit.type; });
   if (twin) {
@@ -71,6 +84,7 @@ Result<void> validate_process_at(const Process& process, const json::Place& plac
                    "is empty, so there is nothing to run",
                    "write the command as the first element");
   }
+  TRY(validate_environment(process.env, json::Place(place, "env")));
   TRY(validate_user(process.user, json::Place(place, "user")));
   TRY(validate_rlimits(process.rlimits, json::Place(place, "rlimits")));
   if (process.oom_score_adj && (*process.oom_score_adj < -1000 || *process.oom_score_adj > 1000)) {

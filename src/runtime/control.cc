@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "runtime/child_hooks.h"
 #include "runtime/remove.h"
 #include "runtime/systemd_scope.h"
 #include "runtime/user_names.h"
@@ -67,16 +68,8 @@ Result<void> signal_every_process(const Known& known, int signal) {
 }  // namespace
 
 oci::State to_state(const Record& record, const Observation& observation) {
-  oci::State state;
-  state.oci_version = record.oci_version;
-  state.id = record.id;
-  state.status = observation.status;
-  if (observation.status != Status::kStopped) state.pid = observation.init.pid.value();
-  state.bundle = record.bundle;
-  state.annotations = record.annotations;
-  state.rootfs = record.rootfs;
-  state.created = record.created;
-  return state;
+  const bool stopped = observation.status == Status::kStopped;
+  return state_of(record, observation.status, stopped ? HostPid(0) : observation.init.pid);
 }
 
 Result<oci::State> container_state(const std::string& state_root, std::string_view id) {

@@ -181,6 +181,10 @@ class Creation final : public launch::ParentTasks {
     return {};
   }
 
+  Error explain_no_child(Error error) override {
+    return undo_.cgroups().explain_start_failure(std::move(error));
+  }
+
   Error explain_death(const PidFd&) override {
     return undo_.cgroups().explain_start_failure(
         Error(ErrorKind::kSystem, "the container's process died before it could start"));
@@ -332,7 +336,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   TRY_ASSIGN(PidFd init, launch::launch(plan, input, launch_options, creation));
   launch::ChildGuard guard(init);
   if (plan.has<isolation::Seccomp>() && wanted.start_mode == StartMode::kStartAtOnce)
-    TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), init.pid()));
+    TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), init));
 
   Fd terminal = creation.take_terminal();
   if (terminal && console_receiver) {
@@ -356,6 +360,26 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
 
 }  // namespace
 
+namespace {
+
+// What a bundle brings may be hostile: a pipe in its configuration's place would never answer. A file
+// that the caller names himself may be one.
+Result<std::string> read_config(const std::string& path, bool of_bundle) {
+  const int flags = of_bundle ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_RDONLY;
+  TRY_ASSIGN(const Fd file, open_at(AT_FDCWD, path.c_str(), flags));
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0)
+    return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
+  if (of_bundle && !S_ISREG(status.st_mode))
+    return fail(ErrorKind::kInvalid, path + ": is no regular file",
+                "a bundle's configuration is a file named config.json in its root");
+  auto text = read_fd(file.get(), kMostConfigBytes);
+  if (!text) return std::unexpected(std::move(text).error().within(path));
+  return text;
+}
+
+}  // namespace
+
 Result<Bundle> load_bundle(const CreateOptions& options) {
   Bundle bundle;
   const std::string given = options.bundle.empty() ? "." : options.bundle;
@@ -364,7 +388,7 @@ Result<Bundle> load_bundle(const CreateOptions& options) {
     return std::unexpected(Error(SysError{"open the bundle", errno, given.c_str()}));
   bundle.path = resolved;
   const std::string config = options.config.empty() ? bundle.path + "/config.json" : options.config;
-  TRY_ASSIGN(bundle.config_json, read_file_at(AT_FDCWD, config.c_str(), kMostConfigBytes));
+  TRY_ASSIGN(bundle.config_json, read_config(config, options.config.empty()));
   auto spec = oci::decode_spec(bundle.config_json);
   if (!spec) return std::unexpected(std::move(spec).error().within(config));
   bundle.spec = std::move(*spec);

@@ -252,7 +252,7 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   TRY_ASSIGN(PidFd process, launch::launch(plan, input, launch_options, joining));
   launch::ChildGuard guard(process);
   if (plan.has<isolation::Seccomp>())
-    TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), process.pid()));
+    TRY(isolation::Seccomp::verify_in_parent(plan.get<isolation::Seccomp>(), process));
   if (pidfd_receiver) TRY(send_descriptor(pidfd_receiver.get(), process.get(), "pidfd"));
   TRY(write_pid_file(options.pid_file, process.pid()));
   guard.dismiss();

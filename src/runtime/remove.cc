@@ -5,10 +5,9 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "isolation/cgroup/parent.h"
 #include "isolation/cgroup/resctrl.h"
 #include "oci/decode.h"
-#include "runtime/control.h"
+#include "runtime/child_hooks.h"
 #include "runtime/hooks.h"
 #include "runtime/systemd_scope.h"
 
@@ -85,17 +84,25 @@ Result<std::vector<Error>> remove_container(ContainerDirectory directory, const 
              isolation::CgroupSet::open(record.cgroup_directories));
   const bool joined = observation.init.pid.value() > 0;
   if (observation.status != Status::kStopped && joined) TRY(kill_init(record, observation, groups));
-  TRY(joined ? remove_groups(record, groups) : remove_groups_if_empty(groups));
-
-  std::vector<Error> errors;
+  if (!joined) TRY(remove_groups_if_empty(groups));
+  const isolation::CgroupSet none;
   auto spec = configuration_for_hooks(directory, record);
+  TRY_ASSIGN(
+      std::vector<Error> errors,
+      remove_stopped(std::move(directory), record, joined ? groups : none,
+                     spec && spec->hooks ? spec->hooks->poststop : std::vector<oci::Hook>()));
   if (!spec) errors.push_back(std::move(spec).error().within("the poststop hooks are lost"));
-  TRY(std::move(directory).remove());
-  if (!spec || !spec->hooks) return errors;
-  const std::string state = oci::encode(to_state(record, {Status::kStopped, {}}));
-  for (Error& error : run_all_hooks(HookStage::kPoststop, spec->hooks->poststop, state))
-    errors.push_back(std::move(error));
   return errors;
+}
+
+Result<std::vector<Error>> remove_stopped(ContainerDirectory directory, const Record& record,
+                                          const isolation::CgroupSet& groups,
+                                          std::span<const oci::Hook> poststop) {
+  TRY(remove_groups(record, groups));
+  TRY(std::move(directory).remove());
+  if (poststop.empty()) return std::vector<Error>();
+  const std::string state = oci::encode(state_of(record, Status::kStopped, HostPid(0)));
+  return run_all_hooks(HookStage::kPoststop, poststop, state);
 }
 
 }  // namespace bulkhead::runtime

@@ -2,13 +2,10 @@
 
 #include <csignal>
 
-#include "isolation/cgroup/resctrl.h"
 #include "runtime/activation.h"
-#include "runtime/child_hooks.h"
-#include "runtime/hooks.h"
+#include "runtime/remove.h"
 #include "runtime/start.h"
 #include "runtime/supervise.h"
-#include "runtime/systemd_scope.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -32,18 +29,10 @@ Result<std::vector<std::string>> discard(Container container, const oci::Spec& s
   // Somebody else has deleted it, and has run its hooks.
   if (!locked && locked.error().error == ENOENT) return warnings;
   if (!locked) return std::unexpected(Error(locked.error()));
-  // Processes that share the host's pid namespace outlive their init.
-  if (!container.record.own_pid_namespace) (void)container.cgroups.signal_all(SIGKILL);
-  TRY(container.cgroups.remove());
-  TRY(stop_scope(container.record));
-  TRY(isolation::remove_resctrl(container.record.resctrl_directories));
-  if (container.record.has_poststop_hooks) {
-    const std::string state =
-        oci::encode(state_of(container.record, oci::Status::kStopped, HostPid(0)));
-    for (const Error& error : run_all_hooks(HookStage::kPoststop, spec.hooks->poststop, state))
-      warnings.push_back(error.message());
-  }
-  TRY(std::move(container.directory).remove());
+  TRY_ASSIGN(const std::vector<Error> errors,
+             remove_stopped(std::move(container.directory), container.record, container.cgroups,
+                            spec.hooks ? spec.hooks->poststop : std::vector<oci::Hook>()));
+  for (const Error& error : errors) warnings.push_back(error.message());
   return warnings;
 }
 

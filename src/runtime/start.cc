@@ -78,15 +78,11 @@ Result<void> start_container(const CommonOptions& options, const std::string& id
 
   isolation::Seccomp::Plan seccomp;
   seccomp.enabled = spec.linux_.seccomp.has_value();
-  const auto guarded = isolation::Seccomp::verify_in_parent(seccomp, init.pid());
-  // Somebody else's child: when its program was short, it has been reaped, and there is nothing left
-  // to look at. That the filter was installed is known from the child's not having said otherwise.
-  const bool gone = !guarded && init.has_exited();
+  const auto guarded = isolation::Seccomp::verify_in_parent(seccomp, init);
   // What follows may take for ever, and nothing is changed any more.
   directory.unlock();
-  auto hooks = guarded || gone
-                   ? run_poststart_hooks(spec, record, init.pid())
-                   : Result<void>(std::unexpected(Error(guarded.error()).within("seccomp")));
+  auto hooks = guarded ? run_poststart_hooks(spec, record, init.pid())
+                       : Result<void>(std::unexpected(Error(guarded.error()).within("seccomp")));
   if (!hooks) {
     (void)init.send_signal(SIGKILL);
     return hooks;

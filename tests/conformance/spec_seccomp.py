@@ -45,7 +45,7 @@ def arguments_are_compared(bench):
 def a_process_is_killed_for_a_call_that_kills(bench):
     done = bench.run(bench.config(["mkdir", "/tmp/d"], seccomp(
         syscalls=[rule("mkdir", "mkdirat", action="SCMP_ACT_KILL_PROCESS")])))
-    expect(done.code in (159, 255, 31), f"exit code {done.code}")
+    expect(done.code in (159, 255, 31), f"exit code {done.code} ({done.err.strip()})")
 
 
 @conforms("linux/seccomp")

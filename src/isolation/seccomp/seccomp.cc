@@ -111,6 +111,16 @@ SysResult<void> Seccomp::verify(const Plan& plan, ChildContext&) noexcept {
   return {};
 }
 
+SysResult<void> Seccomp::verify_in_parent(const Plan& plan, const PidFd& process) noexcept {
+  if (!plan.enabled) return {};
+  const auto guarded = verify_in_parent(plan, process.pid());
+  // A program that was short, or that its own filter has killed: the dead are under no filter, and
+  // once reaped there is nothing to look at. That the filter was installed is known from the child's
+  // not having said otherwise.
+  if (!guarded && process.has_exited()) return {};
+  return guarded;
+}
+
 SysResult<void> Seccomp::verify_in_parent(const Plan& plan, HostPid pid) noexcept {
   if (!plan.enabled) return {};
   char path[32];

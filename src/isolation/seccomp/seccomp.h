@@ -20,6 +20,7 @@
 #include "base/id.h"
 #include "isolation/layer.h"
 #include "isolation/seccomp/decisions.h"
+#include "sys/pidfd.h"
 
 namespace bulkhead::isolation {
 
@@ -73,8 +74,10 @@ struct Seccomp {
 
   // Reads /proc/PID/status: mode 2, and one filter more than this process has itself (filters are
   // inherited by fork, so that the difference is the one that apply installed). Valid from the
-  // child's return from apply on, also after execve and while it is a zombie.
+  // child's return from apply on, also after execve.
   static SysResult<void> verify_in_parent(const Plan& plan, HostPid pid) noexcept;
+  // The same of a process that may be dead by now, which then is no failure.
+  static SysResult<void> verify_in_parent(const Plan& plan, const PidFd& process) noexcept;
 };
 
 }  // namespace bulkhead::isolation
