@@ -20,7 +20,11 @@ class Place:
         self.path = bench.shared_directory()
 
     def hook(self, stage, script, **more):
-        """A hook of the stage that runs the script, for which $PLACE names the directory."""
+        """A hook of the stage that runs the script, for which $PLACE names the directory. It takes
+        the state from its standard input, or else a runtime may meet a closed pipe."""
+        if "STATE" not in script:
+            script = f"cat > /dev/null; {script}"
+        script = script.replace("STATE", "cat")
         if stage == "startContainer":
             return {"path": "/bin/sh", "args": ["sh", "-c", script],
                     "env": ["PATH=/bin", "PLACE=/shared"], **more}
@@ -93,7 +97,8 @@ def have_their_path_resolved(bench, stage):
     config["root"]["path"] = str(root)
     try:
         for side, path in sides.items():
-            path.write_text(f"#!/bin/sh\necho {side} >> $PLACE/order\n", encoding="utf-8")
+            path.write_text(f"#!/bin/sh\ncat > /dev/null; echo {side} >> $PLACE/order\n",
+                            encoding="utf-8")
             path.chmod(0o755)
         bench.started(config).stop().good("delete")
     finally:
@@ -110,7 +115,7 @@ def run_in_order(bench, stage):
 
 def are_given_the_state(bench, stage):
     place = Place(bench)
-    container = place.whole_life({stage: [place.hook(stage, "cat > $PLACE/state")]})
+    container = place.whole_life({stage: [place.hook(stage, "STATE > $PLACE/state")]})
     state = json.loads(place.read("state"))
     equal((state["id"], state["bundle"]), (container.id, str(container.bundle)), "the state")
     statuses = {"startContainer": ("created",), "poststart": ("running",),
@@ -152,13 +157,13 @@ def undo_all_when_they_fail(bench, stage):
 
 def see_the_container_s_pid(bench, stage):
     place = Place(bench)
-    place.whole_life({stage: [place.hook(stage, "cat > $PLACE/state")]})
+    place.whole_life({stage: [place.hook(stage, "STATE > $PLACE/state")]})
     equal(json.loads(place.read("state")).get("pid"), 1, "pid")
 
 
 def see_the_runtime_s_pid(bench, stage):
     place = Place(bench)
-    container = bench.started(place.config({stage: [place.hook(stage, "cat > $PLACE/state")]}))
+    container = bench.started(place.config({stage: [place.hook(stage, "STATE > $PLACE/state")]}))
     equal(json.loads(place.read("state")).get("pid"), container.pid(), "pid")
 
 
@@ -204,7 +209,7 @@ def find_the_environment(bench, stage):
         expected = ["host", "mounts"]
     else:
         # The container's process has its namespaces, and still the host's root.
-        script = ("pid=$(tr ',{' '\\n\\n' | sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); "
+        script = ("pid=$(STATE | tr ',{' '\\n\\n' | sed -n 's/.*\"pid\": *\\([0-9]*\\).*/\\1/p'); "
                   f"for n in {' '.join(KINDS)} pid; do "
                   "test $(readlink /proc/$pid/ns/$n) != $(readlink /proc/self/ns/$n) || exit 1; "
                   "done; echo namespaces >> $PLACE/order; "
