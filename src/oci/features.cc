@@ -28,6 +28,11 @@ void fields(auto& visit, Any<IntelRdtFeatures> auto& rdt) {
   visit.optional("monitoring", rdt.monitoring);
 }
 
+void fields(auto& visit, Any<MemoryPolicyFeatures> auto& policy) {
+  visit.optional("modes", policy.modes);
+  visit.optional("flags", policy.flags);
+}
+
 void fields(auto& visit, Any<Feature> auto& feature) { visit.optional("enabled", feature.enabled); }
 
 void fields(auto& visit, Any<LinuxFeatures> auto& features) {
@@ -37,6 +42,7 @@ void fields(auto& visit, Any<LinuxFeatures> auto& features) {
   visit.optional("seccomp", features.seccomp);
   visit.optional("apparmor", features.apparmor);
   visit.optional("selinux", features.selinux);
+  visit.optional("memoryPolicy", features.memory_policy);
   visit.optional("intelRdt", features.intel_rdt);
   visit.wrapped("mountExtensions", "idmap", features.mount_extensions_idmap);
   visit.optional("netDevices", features.net_devices);

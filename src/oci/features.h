@@ -41,6 +41,11 @@ struct Feature {
   std::optional<bool> enabled;
 };
 
+struct MemoryPolicyFeatures {
+  std::optional<Names> modes;
+  std::optional<Names> flags;
+};
+
 struct LinuxFeatures {
   std::optional<Names> namespaces;
   std::optional<Names> capabilities;
@@ -48,6 +53,7 @@ struct LinuxFeatures {
   std::optional<SeccompFeatures> seccomp;
   std::optional<Feature> apparmor;
   std::optional<Feature> selinux;
+  std::optional<MemoryPolicyFeatures> memory_policy;
   std::optional<IntelRdtFeatures> intel_rdt;
   std::optional<Feature> mount_extensions_idmap;  // mountExtensions.idmap
   std::optional<Feature> net_devices;

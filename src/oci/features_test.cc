@@ -41,6 +41,8 @@ TEST(Features, AreWhatTheGoldenFileSays) {
                                    .supported_flags = Names{}};
   config.apparmor = Feature{true};
   config.selinux = Feature{true};
+  config.memory_policy =
+      MemoryPolicyFeatures{.modes = Names{"MPOL_BIND"}, .flags = Names{"MPOL_F_STATIC_NODES"}};
   config.intel_rdt = IntelRdtFeatures{.enabled = false, .schemata = false, .monitoring = false};
   config.mount_extensions_idmap = Feature{true};
   config.net_devices = Feature{false};

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "isolation/capabilities/names.h"
 #include "isolation/namespace.h"
+#include "isolation/scheduling/memory_policy.h"
 #include "oci/version.h"
 #include "runtime/hooks.h"
 
@@ -98,6 +100,12 @@ oci::LinuxFeatures linux_features(const isolation::HostFacts& host) {
   features.seccomp = seccomp();
   features.apparmor = oci::Feature{true};
   features.selinux = oci::Feature{true};
+  const auto names_of = [](std::span<const std::string_view> known) {
+    return oci::Names(known.begin(), known.end());
+  };
+  features.memory_policy =
+      oci::MemoryPolicyFeatures{.modes = names_of(isolation::memory_policy_modes()),
+                                .flags = names_of(isolation::memory_policy_flags())};
   features.intel_rdt = oci::IntelRdtFeatures{.enabled = true, .schemata = true, .monitoring = true};
   // mount_setattr(2) with MOUNT_ATTR_IDMAP, Linux 5.12.
   const bool idmap = std::pair(host.kernel_major, host.kernel_minor) >= std::pair(5, 12);

@@ -10,9 +10,6 @@ Result<void> refuse_unsupported(const oci::Spec& spec) {
     return fail(ErrorKind::kUnsupported,
                 "/vm: this runtime makes processes of the host's kernel, and no virtual machines",
                 "leave the field out, or use a runtime that starts virtual machines");
-  if (spec.linux_.memory_policy)
-    return fail(ErrorKind::kUnsupported, "/linux/memoryPolicy: memory policies are not supported",
-                "leave the field out; /linux/resources/cpu/mems limits the memory nodes");
   return {};
 }
 

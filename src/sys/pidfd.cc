@@ -4,6 +4,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string>
 
 #include "base/text.h"
@@ -34,6 +37,21 @@ SysResult<void> PidFd::send_signal(int signal) const noexcept {
 bool PidFd::has_exited() const noexcept {
   struct pollfd item{fd_.get(), POLLIN, 0};
   return ::poll(&item, 1, 0) == 1;
+}
+
+bool PidFd::is_ending() const noexcept {
+  constexpr unsigned long kExiting = 0x4;
+  char path[32];
+  (void)std::snprintf(path, sizeof path, "/proc/%d/stat", pid_.value());
+  std::array<char, 1024> buffer;
+  const auto stat = read_small_file_at(AT_FDCWD, path, buffer);
+  if (!stat) return has_exited();
+  // The name in field 2 may hold spaces and parentheses: count from its last ')'.
+  std::string_view rest = stat->substr(std::min(stat->rfind(')'), stat->size() - 1) + 1);
+  next_field(rest, ' ');
+  for (int field = 3; field < 9; ++field) next_field(rest, ' ');
+  const auto flags = parse_number<unsigned long>(next_field(rest, ' '));
+  return (flags && (*flags & kExiting) != 0) || has_exited();
 }
 
 SysResult<ExitStatus> PidFd::wait() const noexcept {

@@ -37,6 +37,8 @@ class PidFd {
   SysResult<void> send_signal(int signal) const noexcept;
   // Whether the process has exited (it may still be a zombie).
   bool has_exited() const noexcept;
+  // Whether it has exited or is about to (PF_EXITING): it executes nothing any more.
+  bool is_ending() const noexcept;
   // waitid(P_PIDFD), Linux 5.4: blocks until this child of ours exits, and reaps it.
   SysResult<ExitStatus> wait() const noexcept;
 

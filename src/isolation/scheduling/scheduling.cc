@@ -241,6 +241,12 @@ Result<Scheduling::Plan> Scheduling::describe(const Request& request, const Host
          process.io_priority->class_name + " " + std::to_string(process.io_priority->priority),
          ""});
   }
+  if (const auto& memory = request.spec.linux_.memory_policy) {
+    TRY_ASSIGN(plan.memory_policy, plan_memory_policy(*memory));
+    plan.facts.push_back({"memory policy",
+                          memory->nodes.empty() ? memory->mode : memory->mode + " " + memory->nodes,
+                          "/linux/memoryPolicy"});
+  }
   TRY(plan_affinity(request, plan));
   const bool needs_privilege =
       (plan.sets_policy && (!takes_nice(plan.policy.policy) || plan.policy.nice < 0)) ||
@@ -258,7 +264,7 @@ Explanation Scheduling::explain(const Plan& plan) {
     explanation.reason =
         "execCPUAffinity concerns processes that exec adds, not a container's first";
   }
-  if (plan.sets_policy || plan.sets_io_priority) {
+  if (plan.sets_policy || plan.sets_io_priority || plan.memory_policy) {
     explanation.standing = Standing::kApplied;
   } else if (plan.facts.empty()) {
     explanation.standing = Standing::kNotApplicable;
@@ -281,6 +287,7 @@ SysResult<void> Scheduling::apply_initial_cpus(const Plan& plan) noexcept {
 
 SysResult<void> Scheduling::apply(const Plan& plan, ChildContext&) noexcept {
   if (!plan.set_by_parent) TRY(set_both(kThisProcess, plan));
+  if (plan.memory_policy) TRY(set_memory_policy(*plan.memory_policy));
   if (plan.sets_final_cpus &&
       ::sched_setaffinity(kThisProcess, sizeof plan.final_cpus, &plan.final_cpus) != 0)
     return sys_fail("sched_setaffinity (execCPUAffinity.final)");
@@ -294,6 +301,7 @@ SysResult<void> Scheduling::verify(const Plan& plan, ChildContext&) noexcept {
     if (now < 0) return sys_fail("ioprio_get");
     if (now != plan.io_priority) return not_held("the io priority is another");
   }
+  if (plan.memory_policy) TRY(verify_memory_policy(*plan.memory_policy));
   if (plan.sets_final_cpus) {
     cpu_set_t now;
     CPU_ZERO(&now);

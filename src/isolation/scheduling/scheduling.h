@@ -1,8 +1,10 @@
-// scheduling: policy, nice value and real-time parameters, io priority, and the CPUs of an exec.
+// scheduling: policy, nice value and real-time parameters, io priority, the memory policy, and the CPUs
+// of an exec.
 //
 // Stops:    a container running at a priority that was inherited from the runtime and not chosen.
 // Does not: limit CPU time (a real-time policy can starve the host; the cpu cgroup limits it).
-// Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8.
+// Kernel:   sched_setattr(2), Linux 3.14; ioprio_set(2), 2.6.13; sched_setaffinity(2), 2.5.8;
+//           set_mempolicy(2), 2.6.7.
 // Order:    after the cgroup, whose cpuset resets the affinity when a process moves in; before the
 //           identity, because real-time policies and negative nice values need CAP_SYS_NICE. In a
 //           user namespace that capability does not count: there the parent sets them
@@ -15,6 +17,7 @@
 
 #include "base/id.h"
 #include "isolation/layer.h"
+#include "isolation/scheduling/memory_policy.h"
 
 namespace bulkhead::isolation {
 
@@ -26,7 +29,8 @@ struct Scheduling {
   static constexpr Card kCard{
       .stops = "running at a priority that was inherited rather than chosen",
       .does_not_stop = "using all of the CPU time that the cgroup allows",
-      .kernel = "sched_setattr(2), Linux 3.14; ioprio_set(2); sched_setaffinity(2)",
+      .kernel =
+          "sched_setattr(2), Linux 3.14; ioprio_set(2); sched_setaffinity(2); set_mempolicy(2)",
       .order =
           "after the cgroup, whose cpuset resets the affinity; before the identity is given up",
   };
@@ -46,6 +50,7 @@ struct Scheduling {
     Policy policy;
     bool sets_io_priority = false;
     int io_priority = 0;  // class and level, as ioprio_set takes them
+    std::optional<MemoryPolicy> memory_policy;
     // Only for exec: the CPUs before and after the move into the container's cgroup.
     bool sets_initial_cpus = false;
     bool sets_final_cpus = false;

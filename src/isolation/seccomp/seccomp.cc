@@ -117,7 +117,7 @@ SysResult<void> Seccomp::verify_in_parent(const Plan& plan, const PidFd& process
   // A program that was short, or that its own filter has killed: the dead are under no filter, and
   // once reaped there is nothing to look at. That the filter was installed is known from the child's
   // not having said otherwise.
-  if (!guarded && process.has_exited()) return {};
+  if (!guarded && process.is_ending()) return {};
   return guarded;
 }
 
