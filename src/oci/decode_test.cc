@@ -88,7 +88,7 @@ TEST(DecodeSpec, ReadsAndValidatesWhatAnEngineWrites) {
 TEST(DecodeSpec, ListsUnknownFieldsAndSectionsOfOtherPlatforms) {
   const auto spec = decode_spec(with(
       R"("vm":{"kernel":{"path":"/k"},"hwConfig":{"vcpus":2,"irqs":[1]}},"windows":{},"process":{"cwd":"/",)"
-      R"("commandLine":"x","user":{"username":"u","a/b":1}},"linux":{"namespaces":[{"type":"pid","x":0}],)"
+      R"("commandLine":"x","user":{"uid":0,"gid":0,"username":"u","a/b":1}},"linux":{"namespaces":[{"type":"pid","x":0}],)"
       R"("resources":{"pids":{"limit":1,"more":2}},"intelRdt":{"enableCMT":true}})"));
   ASSERT_TRUE(spec.has_value()) << spec.error().message();
   EXPECT_EQ(spec->unknown_fields,
@@ -147,8 +147,8 @@ TEST(DecodeSpec, NamesTheFieldThatIsWrong) {
 
 TEST(DecodeSpec, ChecksTheRangeOfIntegers) {
   const auto uid = [](std::string_view number) {
-    return error_of(
-        with(std::string(R"("process":{"cwd":"/","user":{"uid":)").append(number).append("}}")));
+    return error_of(with(
+        std::string(R"("process":{"cwd":"/","user":{"gid":0,"uid":)").append(number).append("}}")));
   };
   const std::string range = "/process/user/uid must be a whole number from 0 to 4294967295, not ";
   EXPECT_EQ(uid("4294967295"), "accepted");  // refused by validate()
