@@ -235,6 +235,11 @@ Record record_of(const NewContainer& wanted, const Planned& planned) {
   record.created = now_rfc3339();
   record.annotations = wanted.spec.annotations;
   record.cgroup_directories = isolation::cgroup_record(plan.get<isolation::CgroupLimits>());
+  // A path of the caller's may lead to groups of his: they outlive the container.
+  if (!wanted.spec.linux_.cgroups_path.empty())
+    for (const std::string& entry : record.cgroup_directories)
+      if (::access(entry.c_str() + entry.find(":/") + 1, F_OK) == 0)
+        record.found_cgroups.push_back(entry);
   if (planned.resctrl) record.resctrl_directories = isolation::resctrl_record(*planned.resctrl);
   record.cgroup_driver = wanted.options.common.cgroup_driver;
   record.own_pid_namespace = is_new(plan.get<isolation::PidNamespace>());

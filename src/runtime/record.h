@@ -52,7 +52,9 @@ struct Record {
   std::string rootfs;   // absolute
   std::string created;  // RFC 3339 with nanoseconds, UTC: now_rfc3339()
   oci::Annotations annotations;
-  std::vector<std::string> cgroup_directories;   // isolation::cgroup_record()
+  std::vector<std::string> cgroup_directories;  // isolation::cgroup_record()
+  // Those of them that were there before the container, and stay when it goes.
+  std::vector<std::string> found_cgroups;
   std::vector<std::string> resctrl_directories;  // isolation::resctrl_record()
   isolation::CgroupDriver cgroup_driver = isolation::CgroupDriver::kCgroupfs;
   // The container has a pid namespace of its own: when its init dies, all of it is dead.

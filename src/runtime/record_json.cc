@@ -42,6 +42,12 @@ std::string encode_record(const Record& record) {
   writer.begin_array();
   for (const auto& group : record.cgroup_directories) writer.string(group);
   writer.end_array();
+  if (!record.found_cgroups.empty()) {
+    writer.key("foundCgroups");
+    writer.begin_array();
+    for (const auto& group : record.found_cgroups) writer.string(group);
+    writer.end_array();
+  }
   writer.key("resctrl");
   writer.begin_array();
   for (const auto& directory : record.resctrl_directories) writer.string(directory);
@@ -69,6 +75,9 @@ Result<Record> decode_record(std::string_view text) {
   if (const json::Value* groups = object.find("cgroups"))
     for (const json::Value& group : groups->items())
       record.cgroup_directories.emplace_back(group.as_string());
+  if (const json::Value* groups = object.find("foundCgroups"))
+    for (const json::Value& group : groups->items())
+      record.found_cgroups.emplace_back(group.as_string());
   if (const json::Value* directories = object.find("resctrl"))
     for (const json::Value& directory : directories->items())
       record.resctrl_directories.emplace_back(directory.as_string());

@@ -102,6 +102,7 @@ TEST(ContainerDirectory, KeepsTheRecordAsItWas) {
   Record record = some_record("web");
   record.annotations = {{"a", "b\n\"c\""}, {"", "empty"}};
   record.cgroup_directories = {":/sys/fs/cgroup/x", "cpu,cpuacct:/sys/fs/cgroup/cpu/x"};
+  record.found_cgroups = {"cpu,cpuacct:/sys/fs/cgroup/cpu/x"};
   record.cgroup_driver = isolation::CgroupDriver::kSystemd;
   record.own_pid_namespace = false;
   record.has_poststop_hooks = true;
@@ -111,6 +112,7 @@ TEST(ContainerDirectory, KeepsTheRecordAsItWas) {
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(read->annotations, record.annotations);
   EXPECT_EQ(read->cgroup_directories, record.cgroup_directories);
+  EXPECT_EQ(read->found_cgroups, record.found_cgroups);
   EXPECT_EQ(encode_record(*read), encode_record(record));
 }
 

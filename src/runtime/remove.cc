@@ -44,10 +44,10 @@ Result<void> remove_groups(const Record& record, const isolation::CgroupSet& gro
   TRY(isolation::remove_resctrl(record.resctrl_directories));
   if (groups.empty()) return stop_scope(record);
   if (!record.own_pid_namespace) TRY(groups.signal_all(SIGKILL));
-  auto removed = groups.remove();
+  auto removed = groups.remove(record.found_cgroups);
   if (!removed && removed.error().kind() == ErrorKind::kState) {
     TRY(groups.signal_all(SIGKILL));
-    removed = groups.remove();
+    removed = groups.remove(record.found_cgroups);
   }
   TRY(removed);
   return stop_scope(record);

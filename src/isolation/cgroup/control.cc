@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "isolation/cgroup/directory.h"
 #include "isolation/cgroup/parent.h"
@@ -137,7 +139,7 @@ Result<void> CgroupSet::signal_all(int signal) const {
   }
 }
 
-Result<void> CgroupSet::remove() const {
+Result<void> CgroupSet::remove(std::span<const std::string> kept) const {
   Patience patience(kRemoveMilliseconds);
   // v2 says when the last process has gone; whoever outlives that wait is not about to go.
   if (const Group* group = unified();
@@ -145,6 +147,9 @@ Result<void> CgroupSet::remove() const {
       !cgroup::wait_for_event(group->directory, "populated", 0, kRemoveMilliseconds))
     patience = Patience(0);
   for (const Group& group : groups_) {
+    if (std::find(kept.begin(), kept.end(), group.controllers + ":" + group.directory) !=
+        kept.end())
+      continue;
     for (;;) {
       const auto removed = cgroup::remove_tree(group.directory);
       if (removed) break;

@@ -74,9 +74,10 @@ class CgroupSet {
   // meanwhile, and does not wait for the deaths.
   Result<void> signal_all(int signal) const;
 
-  // Removes the groups and what the container made beneath them. Waits a while for processes that
-  // are still exiting; kState when some go on living.
-  Result<void> remove() const;
+  // Removes the groups, but for those that are `kept` (entries of the record), and what the container
+  // made beneath them. Waits a while for processes that are still exiting; kState when some go on
+  // living.
+  Result<void> remove(std::span<const std::string> kept = {}) const;
 
   CgroupStats stats() const;  // some fifty files
   CgroupUsage usage() const;  // five at most
