@@ -32,7 +32,7 @@ class ParentTasks : public DescriptorSink {
   virtual Result<std::vector<int>> make_cgroups(const PidFd& child) = 0;
   // What need not be waited for by the child: runs after the child has all that it waits for.
   virtual Result<void> while_child_works(const PidFd& child) = 0;
-  // prestart and createRuntime hooks; called only when ChildInput says so.
+  // Network devices, prestart and createRuntime hooks; called only when ChildInput says so.
   virtual Result<void> root_built(const PidFd& child) = 0;
   // The child could not be made: why (its group's limits)?
   virtual Error explain_no_child(Error error) { return error; }

@@ -16,6 +16,7 @@
 #include "isolation/lsm/default_profile.h"
 #include "isolation/mounts/parent_mounts.h"
 #include "isolation/network/ahead.h"
+#include "isolation/network/net_devices.h"
 #include "isolation/seccomp/listener.h"
 #include "isolation/user/id_maps.h"
 #include "launch/host_privileges.h"
@@ -162,6 +163,7 @@ class Creation final : public launch::ParentTasks {
   }
 
   Result<void> root_built(const PidFd& child) override {
+    TRY(net_devices_.move(wanted_.spec.linux_.net_devices, child));
     if (!wanted_.spec.hooks) return {};
     undo_.end_with_hooks(wanted_.spec.hooks->poststop,
                          oci::encode(state_of(record_, oci::Status::kStopped, HostPid{0})));
@@ -191,6 +193,8 @@ class Creation final : public launch::ParentTasks {
   }
 
   Fd take_terminal() { return std::move(terminal_); }
+  // The creation has succeeded: they are the container's now.
+  void keep_net_devices() noexcept { net_devices_.keep(); }
 
  private:
   Result<void> write_init(const PidFd& child) {
@@ -209,6 +213,7 @@ class Creation final : public launch::ParentTasks {
   Undo& undo_;
   HostPid pid_;
   Fd terminal_;
+  isolation::NetDevices net_devices_;
 };
 
 isolation::Request request_of(const NewContainer& wanted) {
@@ -323,7 +328,8 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   TRY_ASSIGN(const Fd proc, open_procfs());
   input.program = &program;
   input.uid = wanted.spec.process->user.uid;
-  input.wait_for_runtime_hooks = has_hooks_before_start(wanted.spec);
+  input.wait_for_runtime_hooks =
+      has_hooks_before_start(wanted.spec) || !wanted.spec.linux_.net_devices.empty();
   input.hooks = hooks.empty() ? nullptr : &hooks;
   input.start_listener = start_socket ? start_socket.get() : -1;
   input.proc = proc.get();
@@ -351,6 +357,7 @@ Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
   if (pidfd_receiver) TRY(send_descriptor(pidfd_receiver.get(), init.get(), "pidfd"));
   TRY(write_pid_file(options.pid_file, init.pid()));
   TRY(undo.directory().confirm_init());
+  creation.keep_net_devices();
   guard.dismiss();
 
   std::optional<ContainerDirectory> directory;

@@ -110,7 +110,7 @@ oci::LinuxFeatures linux_features(const isolation::HostFacts& host) {
   // mount_setattr(2) with MOUNT_ATTR_IDMAP, Linux 5.12.
   const bool idmap = std::pair(host.kernel_major, host.kernel_minor) >= std::pair(5, 12);
   features.mount_extensions_idmap = oci::Feature{idmap};
-  features.net_devices = oci::Feature{false};
+  features.net_devices = oci::Feature{true};
   return features;
 }
 

@@ -30,12 +30,13 @@ struct ifreq loopback() noexcept {
 
 Result<NetworkNamespace::Plan> NetworkNamespace::describe(const Request& request,
                                                           const HostFacts& host) {
-  if (!request.spec.linux_.net_devices.empty())
-    return fail(
-        ErrorKind::kUnsupported,
-        "/linux/netDevices/" + request.spec.linux_.net_devices.begin()->first +
-            ": moving network devices is not supported",
-        "move the device into the namespace beforehand, and give the namespace by its path");
+  constexpr int kCapNetAdmin = 12;
+  if (!request.spec.linux_.net_devices.empty() && !request.joining &&
+      !(host.privileged() && host.has_capability(kCapNetAdmin)))
+    return fail(ErrorKind::kPermission,
+                "/linux/netDevices/" + request.spec.linux_.net_devices.begin()->first +
+                    ": only the host's root can move its network devices",
+                "run as root with CAP_NET_ADMIN, or leave the devices out");
   return plan_namespace(oci::NamespaceType::kNetwork, request, host);
 }
 

@@ -4,9 +4,8 @@
 //           Unix sockets; changing its routes and firewall.
 // Does not: stop Unix sockets that are files (a bind mount shows them), nor limit traffic once the
 //           network is connected to something.
-// Kernel:   CLONE_NEWNET, Linux 2.6.29; setns 3.0.
-// Order:    after the user namespace, which is to own it; before the mounts (sysfs shows the
-// network
+// Kernel:   CLONE_NEWNET, Linux 2.6.29; setns 3.0; devices of the host are moved by rtnetlink.
+// Order:    after the user namespace, which is to own it; before the mounts (sysfs shows the network
 //           namespace of the process that mounts it) and before the sysctls.
 #pragma once
 

@@ -103,12 +103,18 @@ TEST(NetworkNamespace, JoinedByPathIsLeftAsItIs) {
   }));
 }
 
-TEST(NetworkNamespace, RefusesToMoveDevicesRatherThanForgettingThem) {
+TEST(NetworkNamespace, LeavesTheHostsDevicesToTheHostsRoot) {
   oci::Spec spec = with_network();
   spec.linux_.net_devices["eth7"] = {};
-  const auto plan = NetworkNamespace::describe({.spec = spec}, *gather_host_facts());
+  HostFacts host = *gather_host_facts();
+  host.in_initial_user_namespace = true;
+  host.effective_capabilities = ~std::uint64_t{0};
+  EXPECT_TRUE(NetworkNamespace::describe({.spec = spec}, host));
+  host.effective_capabilities = 0;
+  const auto plan = NetworkNamespace::describe({.spec = spec}, host);
   ASSERT_FALSE(plan);
-  EXPECT_EQ(plan.error().kind(), ErrorKind::kUnsupported);
+  EXPECT_EQ(plan.error().kind(), ErrorKind::kPermission);
+  EXPECT_TRUE(plan.error().message().starts_with("/linux/netDevices/eth7"));
 }
 
 }  // namespace
