@@ -135,7 +135,7 @@ Result<void> NetDevices::equip(const RouteSocket& socket, const Device& device, 
   ifinfomsg body{};
   body.ifi_index = static_cast<int>(device.index);
   body.ifi_change = IFF_UP;
-  body.ifi_flags = up ? IFF_UP : 0U;
+  body.ifi_flags = up ? unsigned{IFF_UP} : 0U;
   RouteMessage message(RTM_NEWLINK, NLM_F_ACK, body);
   return socket.request(message, "RTM_NEWLINK (up)");
 }
