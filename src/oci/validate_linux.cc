@@ -211,8 +211,9 @@ Result<void> validate_seccomp_form(const Seccomp& seccomp, const json::Place& pl
 }
 
 Result<void> validate_intel_rdt(const IntelRdt& rdt, const json::Place& place) {
-  // It becomes a directory's name.
-  if (rdt.clos_id.find('/') != std::string::npos || rdt.clos_id == "." || rdt.clos_id == "..") {
+  // It becomes a directory's name; "/" alone is the default class.
+  if (rdt.clos_id != "/" &&
+      (rdt.clos_id.find('/') != std::string::npos || rdt.clos_id == "." || rdt.clos_id == "..")) {
     return invalid(json::Place(place, "closID"), "is " + quoted(rdt.clos_id, 64),
                    "write a name without slashes");
   }

@@ -292,6 +292,7 @@ TEST(Validate, ChecksPathsAndWords) {
        {R"("personality":{"domain":"LINUX","flags":["X"]})",
         "/linux/personality/flags is not empty"},
        {R"("intelRdt":{"closID":"a/b"})", "/linux/intelRdt/closID is \"a/b\""},
+       {R"("intelRdt":{"closID":"/"})", "valid"},
        {R"("intelRdt":{"closID":".."})", "/linux/intelRdt/closID"},
        {R"("intelRdt":{"memBwSchema":"L3:0=f"})", "/linux/intelRdt/memBwSchema is no line"},
        {R"("intelRdt":{"memBwSchema":"MB:0=1\nL3:0=f"})", "/linux/intelRdt/memBwSchema is no line"},

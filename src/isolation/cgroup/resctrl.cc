@@ -184,7 +184,9 @@ Result<std::optional<ResctrlPlan>> describe_resctrl(const oci::Spec& spec,
   plan.schemata = schemata_of(rdt);
   plan.own = rdt.clos_id.empty();
   plan.must_exist = !plan.own && plan.schemata.empty();
-  plan.group = *mount + "/" + (plan.own ? std::string(container_id) : rdt.clos_id);
+  // "/" stands for the default class, which is the root of resctrl itself.
+  plan.group = *mount;
+  if (rdt.clos_id != "/") plan.group += "/" + (plan.own ? std::string(container_id) : rdt.clos_id);
   if (rdt.enable_monitoring)
     plan.monitoring = plan.group + "/mon_groups/" + std::string(container_id);
   return plan;

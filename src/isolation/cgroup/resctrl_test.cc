@@ -117,6 +117,16 @@ TEST(ResctrlMount, IsFoundByItsType) {
   EXPECT_EQ(resctrl_mount("22 1 0:21 / /proc rw - proc proc rw\n"), std::nullopt);
 }
 
+TEST(ResctrlPlan, TakesASlashForTheDefaultClass) {
+  oci::Spec spec;
+  spec.linux_.intel_rdt.emplace().clos_id = "/";
+  const auto plan = describe_resctrl(spec, "web", "/sys/fs/resctrl");
+  ASSERT_TRUE(plan && *plan);
+  EXPECT_EQ((*plan)->group, "/sys/fs/resctrl");
+  EXPECT_TRUE((*plan)->must_exist);
+  EXPECT_FALSE((*plan)->own);
+}
+
 TEST(ResctrlPlan, IsRefusedWhereThereIsNoResctrl) {
   oci::Spec spec;
   EXPECT_FALSE(describe_resctrl(spec, "web", std::nullopt).value());
