@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import conform
 import tests_of_all_sections  # noqa: F401  pylint: disable=unused-import
@@ -30,7 +31,7 @@ RUNTIMES = {"bulkhead": os.environ.get("BULKHEAD_RUNTIME") or
             str(conform.ROOT / "build/release/bin/bulkhead-runtime"),
             "crun": shutil.which("crun"), "runc": shutil.which("runc")}
 TITLES = {"bulkhead": "Bulkhead", "crun": "crun", "runc": "runc"}
-SECONDS = 220
+SECONDS = 300
 
 
 def load(name):
@@ -76,6 +77,7 @@ def check_clauses():
 def run_all():
     """Runtime -> test -> [verdict, reason]; all at once, for they mostly wait."""
     results = {}
+    deadline = time.monotonic() + SECONDS
     with tempfile.TemporaryDirectory(prefix="bulkhead-conformance-") as directory:
         running = {}
         for name, program in RUNTIMES.items():
@@ -89,12 +91,13 @@ def run_all():
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         for name, (file, process) in running.items():
             try:
-                errors = process.communicate(timeout=SECONDS)[1]
+                errors = process.communicate(timeout=max(deadline - time.monotonic(), 1))[1]
             except subprocess.TimeoutExpired:
                 process.kill()
                 errors = process.communicate()[1] + f"not done after {SECONDS} s".encode()
             if not file.exists():
-                print(f"FAIL conformance: the suite runs on {name} — {errors.decode()[-500:]}")
+                text = " ".join(errors.decode(errors="replace").split())
+                print(f"FAIL conformance: the suite runs on {name} — {text[-500:]}")
             results[name] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     return results
 
