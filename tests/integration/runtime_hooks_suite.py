@@ -72,8 +72,9 @@ def hooks_of_all_stages_come_in_order_with_the_state_on_stdin(work):
             state = json.loads((place / f"{stage}.{number}").read_text())
             equal(state["id"], container.name, stage)
             expect(state["status"] in statuses[stage], f"{stage}: {state['status']}")
-            # Those in the container see its pid namespace, or are told the host's number.
-            expected = {"poststop": (0, None), "startContainer": (pid, 1)}.get(stage, (pid,))
+            # Those in the container are told the number that they can look up there.
+            expected = {"poststop": (0, None), "createContainer": (1,),
+                        "startContainer": (1,)}.get(stage, (pid,))
             expect(state.get("pid") in expected, f"{stage}: pid {state.get('pid')}")
             equal(state["bundle"], str(container.bundle), stage)
             namespace = (place / f"{stage}.{number}.mnt").read_text().strip()

@@ -75,6 +75,7 @@ Result<MemoryPolicy> plan_memory_policy(const oci::MemoryPolicy& wish) {
                 where + "/nodes: " + quoted(wish.nodes) + " is no list of memory nodes",
                 "write it as in \"0-3,7\"");
   policy.nodes = *nodes;
+  policy.has_nodes = true;
   return policy;
 }
 
@@ -95,9 +96,7 @@ SysResult<void> verify_memory_policy(const MemoryPolicy& policy) noexcept {
   // A preference without a node is another name of MPOL_LOCAL; kernels tell it either way.
   const auto by_one_name = [&](int told) {
     const int bare = told & ~kFlags;
-    return bare == MPOL_LOCAL || (bare == MPOL_PREFERRED && CPU_COUNT(&policy.nodes) == 0)
-               ? MPOL_LOCAL
-               : told;
+    return bare == MPOL_LOCAL || (bare == MPOL_PREFERRED && !policy.has_nodes) ? MPOL_LOCAL : told;
   };
   if (by_one_name(mode) != by_one_name(policy.mode))
     return not_held("get_mempolicy shows another memory policy");

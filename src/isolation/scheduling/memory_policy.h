@@ -14,7 +14,8 @@
 namespace bulkhead::isolation {
 
 struct MemoryPolicy {
-  int mode = 0;       // MPOL_* with the MPOL_F_* flags
+  int mode = 0;  // MPOL_* with the MPOL_F_* flags
+  bool has_nodes = false;
   cpu_set_t nodes{};  // a set of memory nodes; the kernel's masks of both have one form
 };
 
