@@ -43,9 +43,7 @@ class Place:
 
     def whole_life(self, hooks):
         """Create, start, end and delete, with a program that leaves no trace."""
-        container = self.bench.started(self.config(hooks, "sleep 1000"))
-        container.stop().good("delete")
-        return container
+        return lived(self.bench.started(self.config(hooks, "sleep 1000")))
 
     def order(self):
         return self.read("order").split()
@@ -53,6 +51,13 @@ class Place:
     def read(self, name):
         path = self.path / name
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def lived(container):
+    """After the program has begun, and with it every hook before it has ended."""
+    container.wait_for_program()
+    container.stop().good("delete")
+    return container
 
 
 def record(what):
@@ -78,6 +83,7 @@ def run_in_their_namespaces(bench, stage):
     place = Place(bench)
     look = f"for n in {' '.join(KINDS)}; do readlink /proc/self/ns/$n; done > $PLACE/found"
     container = bench.started(place.config({stage: [place.hook(stage, look)]}))
+    container.wait_for_program()
     of_container = [container.namespace(kind) for kind in KINDS]
     container.stop().good("delete")
     of_host = [os.readlink(f"/proc/self/ns/{kind}") for kind in KINDS]
@@ -100,7 +106,7 @@ def have_their_path_resolved(bench, stage):
             path.write_text(f"#!/bin/sh\ncat > /dev/null; echo {side} >> $PLACE/order\n",
                             encoding="utf-8")
             path.chmod(0o755)
-        bench.started(config).stop().good("delete")
+        lived(bench.started(config))
     finally:
         sides["runtime"].unlink(missing_ok=True)
     expected = "container" if stage == "startContainer" else "runtime"
