@@ -208,7 +208,7 @@ def check_page(results, differences):
         return "SKIP", name, f"not installed: {', '.join(sorted(absent))}"
     skipped = [test for test, (verdict, _) in results["bulkhead"].items() if verdict == "SKIP"]
     if skipped:
-        return "SKIP", name, f"this host cannot show {len(skipped)} of the tests, {skipped[0]!r} first"
+        return "SKIP", name, f"this host cannot show {len(skipped)} of the tests: {skipped[0]}, …"
     page = PAGE.read_text(encoding="utf-8")
     if with_generated(page, generated(results, differences)) != page:
         return "FAIL", name, "write it anew by ./dev conformance --write, and read what changed"
