@@ -55,7 +55,7 @@ Result<void> remove_groups(const Record& record, const isolation::CgroupSet& gro
 
 // Create was killed before its process could join the groups, perhaps before it had found them taken:
 // processes in them are another container's, and so are the groups then.
-Result<void> remove_groups_if_empty(const isolation::CgroupSet& groups) {
+Result<void> remove_groups_if_empty(const Record& record, const isolation::CgroupSet& groups) {
   if (groups.empty()) return {};
   constexpr int kPatienceMilliseconds = 1'000;  // for a child that dies with its create
   for (int waited = 0;; waited += 10) {
@@ -64,7 +64,7 @@ Result<void> remove_groups_if_empty(const isolation::CgroupSet& groups) {
     if (waited >= kPatienceMilliseconds) return {};
     ::poll(nullptr, 0, 10);
   }
-  auto removed = groups.remove();
+  auto removed = groups.remove(record.found_cgroups);
   if (!removed && removed.error().kind() != ErrorKind::kState) return removed;
   return {};
 }
@@ -84,7 +84,7 @@ Result<std::vector<Error>> remove_container(ContainerDirectory directory, const 
              isolation::CgroupSet::open(record.cgroup_directories));
   const bool joined = observation.init.pid.value() > 0;
   if (observation.status != Status::kStopped && joined) TRY(kill_init(record, observation, groups));
-  if (!joined) TRY(remove_groups_if_empty(groups));
+  if (!joined) TRY(remove_groups_if_empty(record, groups));
   const isolation::CgroupSet none;
   auto spec = configuration_for_hooks(directory, record);
   TRY_ASSIGN(
