@@ -194,7 +194,8 @@ def generated(results, differences):
     clauses = load("clauses.json")["clauses"]
     untested = sum("untested" in clause for clause in clauses)
     return (f"{BEGIN}{len(clauses)} clauses, {len(clauses) - untested} of them with tests, "
-            f"{len(NAMES)} tests.\n\n{table(results, differences)}\n## Differences\n{described(differences)}{END}")
+            f"{len(NAMES)} tests.\n\n{table(results, differences)}\n"
+            f"## Differences\n{described(differences)}{END}")
 
 
 def with_generated(page, text):
