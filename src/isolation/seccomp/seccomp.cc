@@ -116,8 +116,11 @@ SysResult<void> Seccomp::verify_in_parent(const Plan& plan, const PidFd& process
   const auto guarded = verify_in_parent(plan, process.pid());
   // A program that was short, or that its own filter has killed: the dead are under no filter, and
   // once reaped there is nothing to look at. That the filter was installed is known from the child's
-  // not having said otherwise.
-  if (!guarded && process.is_ending()) return {};
+  // not having said otherwise. Any other refusal to look is none of the program's.
+  if (guarded) return {};
+  const int error = guarded.error().error;
+  const bool looks_dead = error == ENOENT || error == ESRCH || error == EBADE;
+  if (looks_dead && process.is_ending()) return {};
   return guarded;
 }
 
