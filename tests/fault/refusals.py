@@ -83,6 +83,8 @@ LISTED = (
     Listed("*", ("read *", "write *", "pread64 *", "recvmsg *", "sendmsg *", "accept4 *", "poll *",
                  "waitid *", "flock *", "sendfile *", "futex *", "wait4 *", "connect *"), ("EINTR",),
            "asked again"),
+    Listed("parent", ("futex *",), ALL,
+           "the wait for the thread that makes the network namespace looks again until it is gone"),
     Listed("*", ("close *",), ALL, "the descriptor is closed, whatever close(2) says"),
     Listed("child", ("close *",), ALL, "the descriptors layer closes and counts them again"),
     # Ways around calls that older kernels lack, or that a filter around us denies.
