@@ -37,6 +37,12 @@ struct Source {
     }
   }
 
+  // The first bytes, without using them; fewer at the end of the input.
+  Result<std::string_view> peek(std::size_t wanted) {
+    TRY_ASSIGN(end, read_up_to(fd, buffer.data(), wanted));
+    return std::string_view(reinterpret_cast<const char*>(buffer.data()), end);
+  }
+
   int fd;
   std::vector<std::uint8_t> buffer = std::vector<std::uint8_t>(kBlock);
   std::size_t begin = 0;
@@ -133,9 +139,10 @@ Compression sniff_compression(std::string_view head) {
   return Compression::kNone;
 }
 
-Result<void> decompress(Compression compression, int input, int output) {
+Result<void> decompress(int input, int output) {
   Source source(input);
-  switch (compression) {
+  TRY_ASSIGN(const std::string_view head, source.peek(4));
+  switch (sniff_compression(head)) {
     case Compression::kNone: return copy(source, output);
     case Compression::kGzip: return gunzip(source, output);
     case Compression::kZstd: return unzstd(source, output);

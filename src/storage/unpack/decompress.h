@@ -13,8 +13,8 @@ enum class Compression { kNone, kGzip, kZstd };
 // is verified by its digest anyway.
 Compression sniff_compression(std::string_view head);
 
-// Until the end of `input`. Several gzip members or zstd frames one after the other are one stream.
-// Needs no system calls but read, write and those of the allocator.
-Result<void> decompress(Compression compression, int input, int output);
+// Until the end of `input`, compressed in whatever way. Several gzip members or zstd frames one after
+// the other are one stream. Needs no system calls but read, write and those of the allocator.
+Result<void> decompress(int input, int output);
 
 }  // namespace bulkhead::storage

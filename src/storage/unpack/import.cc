@@ -9,7 +9,7 @@
 #include "storage/store.h"
 #include "storage/unpack/blob_source.h"
 #include "storage/unpack/select_manifest.h"
-#include "storage/unpack/unpack_layer.h"
+#include "storage/unpack/unpack_layers.h"
 #include "sys/file.h"
 #include "sys/lock.h"
 #include "sys/tree.h"
@@ -87,9 +87,15 @@ Result<Image> read_image(const BlobSource& source, const std::string& reference)
   return image;
 }
 
-Result<ExtractReport> unpack(int store, const BlobSource& source, const oci::Descriptor& descriptor,
-                             const std::string& diff_id, Confinement& confinement,
-                             const ExtractLimits& limits) {
+// A layer on its way: what its job has borrowed.
+struct LayerInWork {
+  std::string diff_id;
+  Extent blob;
+  Fd directory;
+};
+
+Result<LayerInWork> prepare(int store, const BlobSource& source, const oci::Descriptor& descriptor,
+                            const std::string& diff_id, const std::string& digest) {
   switch (oci::kind_of_media_type(descriptor.media_type)) {
     case oci::MediaKind::kLayerTar:
     case oci::MediaKind::kLayerTarGzip:
@@ -98,17 +104,49 @@ Result<ExtractReport> unpack(int store, const BlobSource& source, const oci::Des
       return fail(ErrorKind::kUnsupported,
                   "the image has a layer of an unknown type: " + quoted(descriptor.media_type));
   }
-  TRY_ASSIGN(std::string digest, sha256_of(descriptor.digest));
-  TRY_ASSIGN(const Extent blob, source.find("blobs/sha256/" + digest));
-  if (descriptor.size < 0 || blob.size != static_cast<std::uint64_t>(descriptor.size))
-    return fail(ErrorKind::kInvalid, "the layer " + digest + " has " + std::to_string(blob.size) +
-                                         " bytes, the manifest says " +
-                                         std::to_string(descriptor.size));
+  LayerInWork layer;
+  layer.diff_id = diff_id;
+  TRY_ASSIGN(layer.blob, source.find("blobs/sha256/" + digest));
+  if (descriptor.size < 0 || layer.blob.size != static_cast<std::uint64_t>(descriptor.size))
+    return fail(ErrorKind::kInvalid,
+                "the layer " + digest + " has " + std::to_string(layer.blob.size) +
+                    " bytes, the manifest says " + std::to_string(descriptor.size));
   const std::string path = std::string(kStaging) + "/" + diff_id;
   if (::mkdirat(store, path.c_str(), 0755) != 0)
     return std::unexpected(Error(SysError{"mkdir", errno, path.c_str()}));
-  TRY_ASSIGN(const Fd directory, open_at(store, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  return unpack_layer({blob, std::move(digest), diff_id, directory.get()}, confinement, limits);
+  TRY_ASSIGN(layer.directory, open_at(store, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return layer;
+}
+
+// Those that the store has not got, into the staging directory.
+Result<std::set<std::string>> unpack_missing(int store, const BlobSource& source,
+                                             const Image& image, Confinement& confinement,
+                                             const ExtractLimits& limits, ImportNotices& notices) {
+  std::vector<LayerInWork> layers;
+  std::vector<LayerJob> jobs;
+  std::set<std::string> seen;
+  layers.reserve(image.diff_ids.size());
+  for (std::size_t i = 0; i < image.diff_ids.size(); ++i) {
+    const std::string& diff_id = image.diff_ids[i];
+    if (exists(store, layer_path(diff_id)) || !seen.insert(diff_id).second) continue;
+    LayerJob job;
+    job.name = "layer " + std::to_string(i + 1) + " of " + std::to_string(image.diff_ids.size());
+    const oci::Descriptor& descriptor = image.selected.manifest.layers[i];
+    TRY_ASSIGN(job.layer.digest, sha256_of(descriptor.digest));
+    auto prepared = prepare(store, source, descriptor, diff_id, job.layer.digest);
+    if (!prepared) return std::unexpected(std::move(prepared).error().within(job.name));
+    layers.push_back(*std::move(prepared));
+    job.layer.source = LayerSource::of(layers.back().blob);
+    job.layer.diff_id = diff_id;
+    job.layer.directory = layers.back().directory.get();
+    jobs.push_back(std::move(job));
+  }
+  TRY_ASSIGN(const auto reports, unpack_layers(jobs, confinement, limits));
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    if (reports[i].skipped_devices != 0)
+      notices.lines.push_back(jobs[i].name + ": " + std::to_string(reports[i].skipped_devices) +
+                              " device nodes left out: a container's /dev is its own");
+  return seen;
 }
 
 Result<void> publish_layers(int store, const std::set<std::string>& unpacked) {
@@ -131,21 +169,8 @@ Result<ImportNotices> import_locked(int store, const Import& wanted, Confinement
   TRY_ASSIGN(const Image image, read_image(source, wanted.reference));
 
   ImportNotices notices;
-  std::set<std::string> unpacked;
-  for (std::size_t i = 0; i < image.diff_ids.size(); ++i) {
-    const std::string& diff_id = image.diff_ids[i];
-    if (unpacked.contains(diff_id) || exists(store, layer_path(diff_id))) continue;
-    auto report =
-        unpack(store, source, image.selected.manifest.layers[i], diff_id, confinement, limits);
-    if (!report)
-      return std::unexpected(std::move(report).error().within(
-          "layer " + std::to_string(i + 1) + " of " + std::to_string(image.diff_ids.size())));
-    unpacked.insert(diff_id);
-    if (report->skipped_devices != 0)
-      notices.lines.push_back("layer " + std::to_string(i + 1) + ": " +
-                              std::to_string(report->skipped_devices) +
-                              " device nodes left out: a container's /dev is its own");
-  }
+  TRY_ASSIGN(const std::set<std::string> unpacked,
+             unpack_missing(store, source, image, confinement, limits, notices));
   TRY_ASSIGN(const SourceIdentity identity_after, source.identity());
   if (identity_after != identity)
     return fail(ErrorKind::kState, "the image changed while it was read",

@@ -10,6 +10,7 @@ constexpr char kOpaque = 'O';
 constexpr char kNumbers = 'N';
 constexpr char kMessage = 'E';
 constexpr char kHint = 'H';
+constexpr char kSystemMessage = 'S';  // no fault of the layer's
 constexpr std::size_t kMostText = 4096;
 
 void append(std::string& out, char letter, std::string_view text) {
@@ -40,7 +41,7 @@ std::string encode_report(const ExtractReport& report) {
 std::string encode_failure(const Error& error) {
   std::string out;
   if (!error.hint().empty()) append(out, kHint, error.hint());
-  append(out, kMessage, error.message());
+  append(out, error.kind() == ErrorKind::kInvalid ? kMessage : kSystemMessage, error.message());
   return out;
 }
 
@@ -74,6 +75,7 @@ Result<ExtractReport> decode_report(std::string_view text) {
       }
       case kHint: hint = made_printable(value); break;
       case kMessage: return fail(ErrorKind::kInvalid, made_printable(value), hint);
+      case kSystemMessage: return fail(ErrorKind::kSystem, made_printable(value), hint);
       default: return malformed();
     }
   }
