@@ -11,6 +11,7 @@
 #include "isolation/no_new_privileges/no_new_privileges.h"
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"
+#include "sys/mount_api.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -25,9 +26,10 @@ const std::vector<std::string> kComputing = {
 };
 // What the extractor does beside that: always beneath its own root, by descriptor.
 const std::vector<std::string> kWritingFiles = {
-    "openat",  "openat2",   "newfstatat", "fstat",     "lseek",      "ftruncate", "mkdirat",
-    "mknodat", "symlinkat", "linkat",     "unlinkat",  "renameat2",  "fchown",    "fchownat",
-    "fchmod",  "fchmodat",  "fsetxattr",  "utimensat", "getdents64", "fcntl",
+    "openat",  "openat2",  "newfstatat", "fstat",     "lseek",     "ftruncate",
+    "mkdirat", "mknodat",  "symlinkat",  "linkat",    "unlinkat",  "renameat2",
+    "fchown",  "fchownat", "fchmod",     "fsetxattr", "utimensat", "getdents64",
+    "fcntl",   "umask",    "geteuid",    "getegid",
 };
 // chown, chmod and setuid bits of files that belong to others; reading through modes; file
 // capabilities. No CAP_MKNOD, no CAP_SYS_ADMIN.
@@ -79,12 +81,22 @@ Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
   return {};
 }
 
+// The working directory as root, on a mount of its own that nobody else sees: there, a device node of
+// the layer opens no device, and its programs do not run.
+Result<void> enter_layer_directory() {
+  MountAttributes attributes;
+  attributes.set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  TRY_ASSIGN(const Fd tree, clone_tree_with(AT_FDCWD, ".", Recursion::kThisMount, attributes));
+  if (::fchdir(tree.get()) != 0) return std::unexpected(Error(SysError{"fchdir", errno}));
+  if (::chroot(".") != 0) return std::unexpected(Error(SysError{"chroot", errno}));
+  return {};
+}
+
 Result<void> leave_the_host(WorkerKind kind) {
   // No interface, no message queue, and no mount of the host's that could still change under us.
   if (::unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWNS) != 0)
     return std::unexpected(Error(SysError{"unshare", errno}));
-  if (kind == WorkerKind::kExtractor && ::chroot(".") != 0)
-    return std::unexpected(Error(SysError{"chroot", errno}));
+  if (kind == WorkerKind::kExtractor) TRY(enter_layer_directory());
   if (::setgroups(0, nullptr) != 0) return std::unexpected(Error(SysError{"setgroups", errno}));
   TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
   TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));

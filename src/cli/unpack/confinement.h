@@ -8,8 +8,8 @@ namespace bulkhead::cli {
 
 // Each worker gets empty network, IPC and mount namespaces, no capability that it does not need, no
 // new privileges, bounded memory, and a seccomp profile of a few dozen calls under which anything
-// else is its end. The extractor's root is its working directory; the decompressor cannot open
-// anything at all.
+// else is its end. The extractor's root is its working directory, on a mount without devices; the
+// decompressor cannot open anything at all.
 class LayeredConfinement final : public storage::Confinement {
  public:
   explicit LayeredConfinement(isolation::HostFacts host) : host_(std::move(host)) {}

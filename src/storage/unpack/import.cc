@@ -142,10 +142,14 @@ Result<std::set<std::string>> unpack_missing(int store, const BlobSource& source
     jobs.push_back(std::move(job));
   }
   TRY_ASSIGN(const auto reports, unpack_layers(jobs, confinement, limits));
-  for (std::size_t i = 0; i < jobs.size(); ++i)
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (reports[i].skipped_devices != 0)
       notices.lines.push_back(jobs[i].name + ": " + std::to_string(reports[i].skipped_devices) +
-                              " device nodes left out: a container's /dev is its own");
+                              " device nodes left out: they need a privilege, or mean nothing");
+    if (reports[i].skipped_attributes != 0)
+      notices.lines.push_back(jobs[i].name + ": " + std::to_string(reports[i].skipped_attributes) +
+                              " extended attributes left out: the store's file system has none");
+  }
   return seen;
 }
 

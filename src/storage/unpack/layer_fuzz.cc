@@ -69,7 +69,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     storage::ExtractLimits limits;
     limits.entries = 200;
     limits.bytes = 1 << 20;
-    (void)storage::extract_layer(input.get(), directory.get(), limits);
+    storage::DirectActs acts(directory.get());
+    (void)storage::extract_layer(input.get(), directory.get(), acts, limits);
   }
   // ".", ".." and the layer.
   if (entries_in(place()) != 3) std::abort();

@@ -5,6 +5,8 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "sys/file.h"
 #include "sys/tree.h"
@@ -13,6 +15,13 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr std::uint64_t kInside = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+constexpr mode_t kUsualMode = 0777;
+constexpr std::size_t kMostOpen = 16;
+
+bool is_acl(std::string_view name) {
+  return name == "system.posix_acl_access" || name == "system.posix_acl_default";
+}
 
 bool is_whiteout(const struct stat& status) {
   return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0);
@@ -33,8 +42,16 @@ Result<void> set_times(int directory, const char* name, const timespec& modified
 }  // namespace
 
 bool is_attribute_kept(std::string_view name) {
-  return name == "security.capability" ||
+  return name == "security.capability" || is_acl(name) ||
          (name.starts_with("user.") && !name.starts_with("user.overlay."));
+}
+
+LayerTree::LayerTree(int root, LayerActs& acts)
+    : root_(root), acts_(acts), own_uid_(::geteuid()), own_gid_(::getegid()) {
+  struct stat status{};
+  // Where that cannot be known, no owner is taken for granted.
+  groups_vary_ =
+      ::fstat(root, &status) != 0 || status.st_gid != own_gid_ || (status.st_mode & S_ISGID) != 0;
 }
 
 Result<Fd> LayerTree::open_beneath(const std::string& path) const {
@@ -44,7 +61,13 @@ Result<Fd> LayerTree::open_beneath(const std::string& path) const {
 }
 
 Result<int> LayerTree::open_directory(const std::string& path) {
-  if (cache_holds_ && cached_path_ == path) return cached_.get();
+  if (std::exchange(open_is_stale_, false)) open_.clear();
+  const auto known =
+      std::ranges::find_if(open_, [&](const Open& open) { return open.path == path; });
+  if (known != open_.end()) {
+    std::rotate(open_.begin(), known, known + 1);
+    return open_.front().directory.get();
+  }
   auto fd = open_at2(root_, path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY, kInside);
   if (!fd && !path.empty() && (fd.error().error == ENOENT || fd.error().error == ENOTDIR)) {
     const std::size_t slash = path.rfind('/');
@@ -52,15 +75,14 @@ Result<int> LayerTree::open_directory(const std::string& path) {
     const std::string parent_path =
         slash == std::string::npos ? std::string() : path.substr(0, slash);
     TRY_ASSIGN(const int parent, open_directory(parent_path));
-    TRY(make_directory_at(parent, parent_path, name));
+    TRY(make_directory_at(parent, parent_path, name, 0755));
     fd = open_at2(root_, path.c_str(), O_RDONLY | O_DIRECTORY, kInside);
   }
   if (!fd)
     return std::unexpected(Error(SysError{"openat2", fd.error().error}).within(quoted(path)));
-  cached_ = *std::move(fd);
-  cached_path_ = path;
-  cache_holds_ = true;
-  return cached_.get();
+  if (open_.size() == kMostOpen) open_.pop_back();
+  open_.insert(open_.begin(), {path, *std::move(fd)});
+  return open_.front().directory.get();
 }
 
 Result<void> LayerTree::require_name(const EntryPath& path) const {
@@ -75,82 +97,109 @@ Result<void> LayerTree::clear(int parent, const std::string& name) {
     if (errno == ENOENT) return {};
     return failed("stat", name);
   }
-  // What is removed may be part of the cached path: it is resolved anew next time. The descriptor
-  // itself stays open, because it may be the `parent` of this very call.
-  cache_holds_ = false;
+  // What is removed may have led to an open directory: all are resolved anew next time. Till then they
+  // stay open, because one may be the `parent` of this very call.
+  open_is_stale_ = true;
   if (auto removed = remove_tree_at(parent, name.c_str()); !removed)
     return std::unexpected(Error(removed.error()));
   return {};
 }
 
-Result<void> LayerTree::make_directory_at(int parent, const std::string& parent_path,
-                                          const std::string& name) {
-  if (::mkdirat(parent, name.c_str(), 0755) == 0) return {};
+Result<LayerTree::Made> LayerTree::make_directory_at(int parent, const std::string& parent_path,
+                                                     const std::string& name, mode_t mode) {
+  if (::mkdirat(parent, name.c_str(), mode) == 0) return Made::kNew;
   if (errno != EEXIST) return failed("mkdir", name);
   struct stat status{};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("stat", name);
-  if (S_ISDIR(status.st_mode)) return {};
+  if (S_ISDIR(status.st_mode)) return Made::kAlreadyThere;
   if (S_ISLNK(status.st_mode)) {
     errno = ELOOP;
     return failed("mkdir", name);
   }
-  if (::unlinkat(parent, name.c_str(), 0) != 0 || ::mkdirat(parent, name.c_str(), 0755) != 0)
+  if (::unlinkat(parent, name.c_str(), 0) != 0 || ::mkdirat(parent, name.c_str(), mode) != 0)
     return failed("mkdir", name);
   // What the whiteout has hidden stays hidden.
-  if (is_whiteout(status)) opaque_.push_back(EntryPath{parent_path, name}.whole());
+  if (is_whiteout(status)) TRY(acts_.mark_opaque(EntryPath{parent_path, name}.whole()));
+  return Made::kNew;
+}
+
+bool LayerTree::needs_owner(const Metadata& metadata) const {
+  return groups_vary_ || metadata.uid != own_uid_ || metadata.gid != own_gid_;
+}
+
+Result<void> LayerTree::set_attribute(int fd, const std::string& name, const std::string& value,
+                                      std::string_view path) {
+  if (::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) == 0) return {};
+  if (errno != EOPNOTSUPP)
+    return std::unexpected(Error(SysError{"setxattr", errno, name.c_str()}).within(quoted(path)));
+  ++skipped_attributes_;
   return {};
 }
 
-Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata,
-                                     std::string_view path) const {
-  if (::fchown(fd, metadata.uid, metadata.gid) != 0) return failed("chown", path);
+Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata, std::string_view path) {
+  if (needs_owner(metadata) && ::fchown(fd, metadata.uid, metadata.gid) != 0)
+    return failed("chown", path);
   // After chown, which takes setuid bits and file capabilities away.
   if (::fchmod(fd, metadata.mode) != 0) return failed("chmod", path);
   for (const auto& [name, value] : metadata.attributes)
-    if (::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0) != 0)
-      return std::unexpected(Error(SysError{"setxattr", errno, name.c_str()}).within(quoted(path)));
+    if (!is_acl(name)) TRY(set_attribute(fd, name, value, path));
   return {};
 }
 
 Result<void> LayerTree::make_directory(const EntryPath& path, const Metadata& metadata) {
-  if (!path.name.empty()) {
-    TRY_ASSIGN(const int parent, open_directory(path.parent));
-    // A directory where the layer had a link before: the later entry counts.
-    struct stat status{};
-    if (::fstatat(parent, path.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISLNK(status.st_mode))
-      TRY(clear(parent, path.name));
-    TRY(make_directory_at(parent, path.parent, path.name));
-  }
   const std::string whole = path.whole();
+  Later& later = directories_[whole];
+  later = {metadata.modified, {}};
+  for (const auto& attribute : metadata.attributes)
+    if (is_acl(attribute.first)) later.acls.push_back(attribute);
+  Made made = Made::kAlreadyThere;
   Fd directory;
   if (path.name.empty()) {
     TRY_ASSIGN(directory, open_beneath(""));
   } else {
     TRY_ASSIGN(const int parent, open_directory(path.parent));
+    auto done = make_directory_at(parent, path.parent, path.name, metadata.mode & kUsualMode);
+    if (!done) {
+      // A directory where the layer had a link before: the later entry counts.
+      struct stat status{};
+      if (::fstatat(parent, path.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+          !S_ISLNK(status.st_mode))
+        return std::unexpected(std::move(done).error());
+      TRY(clear(parent, path.name));
+      done = make_directory_at(parent, path.parent, path.name, metadata.mode & kUsualMode);
+      if (!done) return std::unexpected(std::move(done).error());
+    }
+    made = *done;
+    const bool is_complete = made == Made::kNew && !needs_owner(metadata) &&
+                             metadata.mode <= kUsualMode && metadata.attributes.empty();
+    if (is_complete) return {};
     TRY_ASSIGN(directory, open_at(parent, path.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   }
   TRY(set_metadata(directory.get(), metadata, whole));
-  directory_times_.emplace_back(whole, metadata.modified);
+  if (metadata.gid != own_gid_ || (metadata.mode & S_ISGID) != 0) groups_vary_ = true;
   return {};
 }
 
-Result<Fd> LayerTree::make_file(const EntryPath& path) {
+Result<Fd> LayerTree::make_file(const EntryPath& path, const Metadata& metadata) {
   TRY(require_name(path));
   TRY_ASSIGN(const int parent, open_directory(path.parent));
   constexpr int kFlags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW;
-  auto file = open_at(parent, path.name.c_str(), kFlags, 0600);
+  const mode_t mode = metadata.mode & kUsualMode;
+  auto file = open_at(parent, path.name.c_str(), kFlags, mode);
   if (!file && file.error().error == EEXIST) {
     TRY(clear(parent, path.name));
-    file = open_at(parent, path.name.c_str(), kFlags, 0600);
+    file = open_at(parent, path.name.c_str(), kFlags, mode);
   }
   if (!file) return std::unexpected(Error(file.error()));
   return *std::move(file);
 }
 
 Result<void> LayerTree::finish_file(int fd, const Metadata& metadata, const EntryPath& path) {
-  TRY(set_metadata(fd, metadata, path.name));
+  if (needs_owner(metadata) || metadata.mode > kUsualMode || !metadata.attributes.empty())
+    TRY(set_metadata(fd, metadata, path.name));
+  for (const auto& [name, value] : metadata.attributes)
+    if (is_acl(name)) TRY(set_attribute(fd, name, value, path.name));
   const timespec times[2] = {metadata.modified, metadata.modified};
   if (::futimens(fd, times) != 0) return failed("futimens", path.name);
   return {};
@@ -166,7 +215,8 @@ Result<void> LayerTree::make_symbolic_link(const EntryPath& path, const std::str
     TRY(clear(parent, path.name));
     if (::symlinkat(target.c_str(), parent, name) != 0) return failed("symlink", path.name);
   }
-  if (::fchownat(parent, name, metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) != 0)
+  if (needs_owner(metadata) &&
+      ::fchownat(parent, name, metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("chown", path.name);
   return set_times(parent, name, metadata.modified);
 }
@@ -178,9 +228,10 @@ Result<void> LayerTree::make_hard_link(const EntryPath& path, const EntryPath& e
   struct stat status{};
   if (::fstatat(from.get(), existing.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("hard link to", existing.whole());
-  if (S_ISDIR(status.st_mode) || S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
+  if (S_ISDIR(status.st_mode) || is_whiteout(status))
     return fail(ErrorKind::kInvalid, "a hard link to " + quoted(existing.whole()) +
-                                         ", which is neither a file nor a link");
+                                         ", which is a " +
+                                         (is_whiteout(status) ? "whiteout" : "directory"));
   TRY_ASSIGN(const int parent, open_directory(path.parent));
   const auto link = [&] {
     // Without AT_SYMLINK_FOLLOW: a link to a symbolic link links the link itself.
@@ -203,12 +254,18 @@ Result<void> LayerTree::make_fifo(const EntryPath& path, const Metadata& metadat
   TRY_ASSIGN(const int parent, open_directory(path.parent));
   const char* const name = path.name.c_str();
   TRY(clear(parent, path.name));
-  if (::mkfifoat(parent, name, 0600) != 0) return failed("mkfifo", path.name);
+  // With its mode at once: chmod(2) by name would follow a link.
+  if (::mkfifoat(parent, name, metadata.mode) != 0) return failed("mkfifo", path.name);
   if (::fchownat(parent, name, metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) != 0)
     return failed("chown", path.name);
-  // Nobody else writes here: the name still is the FIFO that was made.
-  if (::fchmodat(parent, name, metadata.mode, 0) != 0) return failed("chmod", path.name);
   return set_times(parent, name, metadata.modified);
+}
+
+Result<Act> LayerTree::make_device(const EntryPath& path, const DeviceNode& node) {
+  TRY(require_name(path));
+  TRY_ASSIGN(const int parent, open_directory(path.parent));
+  TRY(clear(parent, path.name));
+  return acts_.make_device(path.whole(), node);
 }
 
 Result<void> LayerTree::make_whiteout(const std::string& parent_path, const std::string& name) {
@@ -221,26 +278,27 @@ Result<void> LayerTree::make_whiteout(const std::string& parent_path, const std:
     return failed("stat", name);
   // The layer brings a directory of the same name: it takes the place of the one below, whole. A
   // file does so anyway.
-  if (S_ISDIR(status.st_mode)) opaque_.push_back(EntryPath{parent_path, name}.whole());
+  if (S_ISDIR(status.st_mode)) return acts_.mark_opaque(EntryPath{parent_path, name}.whole());
   return {};
 }
 
 Result<void> LayerTree::make_opaque(const std::string& path) {
   TRY(open_directory(path));
-  opaque_.push_back(path);
-  return {};
+  return acts_.mark_opaque(path);
 }
 
 Result<void> LayerTree::finish() {
-  for (auto at = directory_times_.rbegin(); at != directory_times_.rend(); ++at) {
+  for (const auto& [path, later] : directories_) {
     // A later entry may have replaced the directory by something else.
-    const auto directory = open_at2(root_, at->first.empty() ? "." : at->first.c_str(),
+    const auto directory = open_at2(root_, path.empty() ? "." : path.c_str(),
                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW, kInside);
     if (!directory) continue;
-    const timespec times[2] = {at->second, at->second};
-    if (::futimens(directory->get(), times) != 0) return failed("futimens", at->first);
+    for (const auto& [name, value] : later.acls)
+      TRY(set_attribute(directory->get(), name, value, path));
+    const timespec times[2] = {later.modified, later.modified};
+    if (::futimens(directory->get(), times) != 0) return failed("futimens", path);
   }
-  directory_times_.clear();
+  directories_.clear();
   return {};
 }
 

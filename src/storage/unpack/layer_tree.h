@@ -1,12 +1,15 @@
 // The directory that a layer is being unpacked into: every operation that writes to it, by
 // descriptor. Parents are resolved beneath the directory by openat2(2) with RESOLVE_IN_ROOT, so that
 // links of the layer, absolute ones too, lead nowhere else; the last component is never followed.
+//
+// A file costs four system calls when it is root's and has a usual mode: open, write, its time, close.
 #pragma once
 
 #include <sys/types.h>
 #include <time.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +17,7 @@
 
 #include "base/result.h"
 #include "storage/unpack/entry_path.h"
+#include "storage/unpack/layer_acts.h"
 #include "sys/fd.h"
 
 namespace bulkhead::storage {
@@ -26,50 +30,69 @@ struct Metadata {
   std::vector<std::pair<std::string, std::string>> attributes;
 };
 
-// user.* (but user.overlay.*, which overlayfs may read) and security.capability. Labels and ACLs are
-// the host's policy, not an image's, and trusted.overlay.* would steer the overlay itself.
+// user.* (but user.overlay.*, which overlayfs may read), security.capability, and ACLs. Labels are the
+// host's policy, not an image's, and trusted.* would steer the overlay itself.
 bool is_attribute_kept(std::string_view name);
 
+// The umask must be 0.
 class LayerTree {
  public:
   // Does not own the descriptor.
-  explicit LayerTree(int root) : root_(root) {}
-
-  // Makes what is missing on the way (mode 0755, root's). Valid until the next call.
-  Result<int> open_directory(const std::string& path);
+  LayerTree(int root, LayerActs& acts);
 
   Result<void> make_directory(const EntryPath& path, const Metadata& metadata);
   // Empty and open for writing; finish_file() then gives it its owner, mode and attributes.
-  Result<Fd> make_file(const EntryPath& path);
+  Result<Fd> make_file(const EntryPath& path, const Metadata& metadata);
   Result<void> finish_file(int fd, const Metadata& metadata, const EntryPath& path);
   Result<void> make_symbolic_link(const EntryPath& path, const std::string& target,
                                   const Metadata& metadata);
   Result<void> make_hard_link(const EntryPath& path, const EntryPath& existing);
   Result<void> make_fifo(const EntryPath& path, const Metadata& metadata);
+  Result<Act> make_device(const EntryPath& path, const DeviceNode& node);
   Result<void> make_whiteout(const std::string& parent, const std::string& name);
   // The directory hides what the layers below have in its place.
   Result<void> make_opaque(const std::string& path);
 
-  // Directories get their times last, because every entry made in them changes these.
+  // Directories get their times last, because every entry made in them changes these, and their ACLs,
+  // because files that are made in them would inherit one.
   Result<void> finish();
-  // Paths of the directories that have to be marked opaque; may name one twice.
-  const std::vector<std::string>& opaque_directories() const { return opaque_; }
+  std::uint64_t skipped_attributes() const { return skipped_attributes_; }
 
  private:
+  struct Open {
+    std::string path;
+    Fd directory;
+  };
+  struct Later {
+    timespec modified{};
+    std::vector<std::pair<std::string, std::string>> acls;
+  };
+  enum class Made { kNew, kAlreadyThere };
+
+  // Makes what is missing on the way (mode 0755, root's). Valid until a few others have been opened.
+  Result<int> open_directory(const std::string& path);
   Result<Fd> open_beneath(const std::string& path) const;
   // Removes what stands where a new entry goes, as a later entry of a tar replaces an earlier one.
   Result<void> clear(int parent, const std::string& name);
-  Result<void> make_directory_at(int parent, const std::string& parent_path,
-                                 const std::string& name);
-  Result<void> set_metadata(int fd, const Metadata& metadata, std::string_view path) const;
+  Result<Made> make_directory_at(int parent, const std::string& parent_path,
+                                 const std::string& name, mode_t mode);
+  bool needs_owner(const Metadata& metadata) const;
+  Result<void> set_metadata(int fd, const Metadata& metadata, std::string_view path);
+  Result<void> set_attribute(int fd, const std::string& name, const std::string& value,
+                             std::string_view path);
   Result<void> require_name(const EntryPath& path) const;
 
   int root_;
-  std::string cached_path_;
-  Fd cached_;
-  bool cache_holds_ = false;
-  std::vector<std::pair<std::string, timespec>> directory_times_;
-  std::vector<std::string> opaque_;
+  LayerActs& acts_;
+  std::uint32_t own_uid_;
+  std::uint32_t own_gid_;
+  // A directory of another group, or one that hands its group on (setgid), has been made: new files
+  // may have a group that is not ours.
+  bool groups_vary_ = false;
+  std::vector<Open> open_;      // the last used first
+  bool open_is_stale_ = false;  // something was removed that may have been on the way to one
+  std::map<std::string, Later> directories_;
+  std::uint64_t skipped_attributes_ = 0;
 };
 
 }  // namespace bulkhead::storage

@@ -1,7 +1,8 @@
 #include "storage/unpack/unpack_layer.h"
 
-#include <linux/openat2.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include <thread>
@@ -9,7 +10,7 @@
 #include "base/text.h"
 #include "storage/unpack/decompress.h"
 #include "storage/unpack/digest.h"
-#include "storage/unpack/entry_path.h"
+#include "storage/unpack/layer_acts.h"
 #include "storage/unpack/worker.h"
 #include "storage/unpack/worker_report.h"
 #include "sys/file.h"
@@ -18,11 +19,12 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{256} << 10;
-constexpr std::size_t kMostReport = std::size_t{64} << 20;
+constexpr std::size_t kMostReport = std::size_t{1} << 20;
 
 // The blob, hashed on its way to the decompressor. Goes on hashing when nobody reads any more: then
 // the digest tells whether the blob is to blame.
-Result<std::string> feed(const LayerToUnpack& layer, int stop, Fd output) {
+Result<std::string> feed(const LayerToUnpack& layer, int stop, Fd output,
+                         std::atomic<std::uint64_t>& fed) {
   std::vector<char> buffer(kBlock);
   Sha256 digest;
   LayerReader reader(layer.source, stop);
@@ -30,6 +32,7 @@ Result<std::string> feed(const LayerToUnpack& layer, int stop, Fd output) {
   for (;;) {
     TRY_ASSIGN(const std::size_t count, reader.read(buffer.data(), buffer.size()));
     if (count == 0) return digest.hex();
+    fed.fetch_add(count, std::memory_order_relaxed);
     if (layer.progress != nullptr) layer.progress->fetch_add(count, std::memory_order_relaxed);
     digest.update(buffer.data(), count);
     if (read_by_somebody)
@@ -37,8 +40,11 @@ Result<std::string> feed(const LayerToUnpack& layer, int stop, Fd output) {
   }
 }
 
-// The tar, hashed between the decompressor and the extractor.
-Result<std::string> pass_on(Fd input, Fd output, std::uint64_t limit) {
+// The tar, hashed between the decompressor and the extractor. `fed`: the bytes of the blob so far.
+Result<std::string> pass_on(Fd input, Fd output, const std::atomic<std::uint64_t>& fed,
+                            const ExtractLimits& limits) {
+  // What is not content of files, headers above all, comes on top.
+  const std::uint64_t limit = limits.bytes + (limits.bytes >> 3);
   std::vector<char> buffer(kBlock);
   Sha256 digest;
   std::uint64_t total = 0;
@@ -51,28 +57,16 @@ Result<std::string> pass_on(Fd input, Fd output, std::uint64_t limit) {
     if (total > limit)
       return fail(ErrorKind::kInvalid,
                   "the layer decompresses to more than " + std::to_string(limit) + " bytes");
+    if (total > limits.ratio_from && total / limits.ratio > fed.load(std::memory_order_relaxed))
+      return fail(
+          ErrorKind::kInvalid,
+          "the layer decompresses to more than " + std::to_string(limits.ratio) + " times its size",
+          "it looks like a decompression bomb");
     digest.update(buffer.data(), static_cast<std::size_t>(count));
     // The extractor says itself why it stopped reading.
     if (!write_all(output.get(), buffer.data(), static_cast<std::size_t>(count)))
       return std::string();
   }
-}
-
-Result<void> mark_opaque(int directory, const std::string& path) {
-  TRY_ASSIGN(const EntryPath checked, parse_entry_path(path, 4095));
-  const std::string whole = checked.whole();
-  // Nobody writes to the tree any more; links in it lead nowhere but inside.
-  const auto opaque = open_at2(directory, whole.empty() ? "." : whole.c_str(),
-                               O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-  if (!opaque) {
-    const int error = opaque.error().error;
-    if (error == ENOENT || error == ENOTDIR) return {};  // replaced by a later entry of the layer
-    return std::unexpected(Error(SysError{"openat2", error}).within(quoted(path)));
-  }
-  if (::fsetxattr(opaque->get(), "trusted.overlay.opaque", "y", 1, 0) != 0)
-    return std::unexpected(
-        Error(SysError{"setxattr(trusted.overlay.opaque)", errno}).within(quoted(path)));
-  return {};
 }
 
 // What the workers and the hashing of one layer came to.
@@ -83,6 +77,7 @@ struct Outcome {
   Result<ExtractReport> extracted = ExtractReport{};
   Result<void> decompressor_end;
   Result<void> extractor_end;
+  Result<void> acts;
 };
 
 Result<ExtractReport> heard(const Result<std::string>& text) {
@@ -97,6 +92,11 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
   TRY_ASSIGN(Pipe tar, Pipe::make());
   TRY_ASSIGN(Pipe decompressor_said, Pipe::make());
   TRY_ASSIGN(Pipe extractor_said, Pipe::make());
+  int channel[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) != 0)
+    return std::unexpected(Error(SysError{"socketpair", errno}));
+  const Fd acts_done_here(channel[0]);
+  Fd acts_asked_for(channel[1]);
   const Fd stop(::eventfd(0, EFD_CLOEXEC));
   if (!stop) return std::unexpected(Error(SysError{"eventfd", errno}));
 
@@ -108,7 +108,11 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
   const auto extract = [&]() -> Result<std::string> {
     if (::fchdir(kDirectory) != 0) return std::unexpected(Error(SysError{"fchdir", errno}));
     TRY(confinement.enter(WorkerKind::kExtractor));
-    TRY_ASSIGN(const ExtractReport report, extract_layer(kInput, kDirectory, limits));
+    // The working directory from now on is one that is mounted without devices, if it is confined.
+    TRY_ASSIGN(const Fd directory, open_at(AT_FDCWD, ".", O_RDONLY | O_DIRECTORY));
+    (void)::close(kDirectory);
+    RemoteActs acts(kActs);
+    TRY_ASSIGN(const ExtractReport report, extract_layer(kInput, directory.get(), acts, limits));
     return encode_report(report);
   };
   TRY_ASSIGN(const Worker decompressor, start_worker("decompressor",
@@ -116,10 +120,12 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
                                                       .output = plain.in.get(),
                                                       .report = decompressor_said.in.get()},
                                                      inflate));
-  const auto extractor = start_worker(
-      "extractor",
-      {.input = tar.out.get(), .report = extractor_said.in.get(), .directory = layer.directory},
-      extract);
+  const auto extractor = start_worker("extractor",
+                                      {.input = tar.out.get(),
+                                       .report = extractor_said.in.get(),
+                                       .directory = layer.directory,
+                                       .acts = acts_asked_for.get()},
+                                      extract);
   if (!extractor) {
     (void)finish(decompressor, Ending::kForced);
     return std::unexpected(extractor.error());
@@ -129,13 +135,19 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
   tar.out.reset();
   decompressor_said.in.reset();
   extractor_said.in.reset();
+  acts_asked_for.reset();
 
   Outcome outcome;
+  std::atomic<std::uint64_t> fed = 0;
   std::thread feeding(
-      [&] { outcome.blob_digest = feed(layer, stop.get(), std::move(compressed.in)); });
-  std::thread passing([&] {
-    outcome.tar_digest =
-        pass_on(std::move(plain.out), std::move(tar.in), limits.bytes + (limits.bytes >> 3));
+      [&] { outcome.blob_digest = feed(layer, stop.get(), std::move(compressed.in), fed); });
+  std::thread passing(
+      [&] { outcome.tar_digest = pass_on(std::move(plain.out), std::move(tar.in), fed, limits); });
+  std::thread serving([&] {
+    DirectActs acts(layer.directory);
+    outcome.acts = serve_acts(acts_done_here.get(), acts, limits.acts);
+    // Whoever waits for an answer that does not come any more would wait forever.
+    (void)::shutdown(acts_done_here.get(), SHUT_RDWR);
   });
   const auto extractor_text = read_fd(extractor_said.out.get(), kMostReport);
   outcome.extracted = heard(extractor_text);
@@ -149,6 +161,7 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
   outcome.extractor_end = finish(*extractor, ending);
   feeding.join();
   passing.join();
+  serving.join();
   return outcome;
 }
 
@@ -165,6 +178,10 @@ Result<void> judge(const LayerToUnpack& layer, const Outcome& outcome) {
     return fail(ErrorKind::kInvalid, "the layer " + layer.digest + " does not have that digest",
                 "the image is damaged or was tampered with: fetch it again");
   if (!outcome.tar_digest) return std::unexpected(outcome.tar_digest.error());
+  if (!outcome.acts) return std::unexpected(outcome.acts.error());
+  // When the extractor stops, the decompressor has nobody to write to; that is no kInvalid.
+  if (!outcome.decompressed && outcome.decompressed.error().kind() == ErrorKind::kInvalid)
+    return std::unexpected(outcome.decompressed.error());
   if (!outcome.extractor_end && !outcome.extracted)
     return std::unexpected(outcome.extracted.error());
   if (!outcome.decompressor_end && !outcome.decompressed)
@@ -187,12 +204,17 @@ Result<ExtractReport> unpack_layer(const LayerToUnpack& layer, Confinement& conf
   if (layer.source.kept > layer.source.size)
     return fail(ErrorKind::kInvalid, "more has been kept of the layer than its " +
                                          std::to_string(layer.source.size) + " bytes");
-  TRY_ASSIGN(Outcome outcome, run(layer, confinement, limits));
-  TRY(judge(layer, outcome));
-  for (const std::string& path : outcome.extracted->opaque_directories)
-    TRY(mark_opaque(layer.directory, path));
-  outcome.extracted->opaque_directories.clear();
-  return std::move(*outcome.extracted);
+  // An ACL that the store's own directory hands on would end up in every file.
+  for (const char* name : {"system.posix_acl_default", "system.posix_acl_access"})
+    if (::fremovexattr(layer.directory, name) != 0 && errno != ENODATA && errno != EOPNOTSUPP)
+      return std::unexpected(Error(SysError{"removexattr", errno, name}));
+  // Device nodes are made with the mode that they are to have.
+  const mode_t mask = ::umask(0);
+  const auto outcome = run(layer, confinement, limits);
+  (void)::umask(mask);
+  if (!outcome) return std::unexpected(outcome.error());
+  TRY(judge(layer, *outcome));
+  return *outcome->extracted;
 }
 
 }  // namespace bulkhead::storage

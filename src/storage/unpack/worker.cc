@@ -13,13 +13,13 @@ namespace {
 // Leaves exactly the descriptors of worker.h open.
 bool arrange(const WorkerDescriptors& wanted) {
   const int output = wanted.output < 0 ? wanted.report : wanted.output;
-  int sources[] = {wanted.input, output, wanted.report, wanted.directory};
+  int sources[] = {wanted.input, output, wanted.report, wanted.directory, wanted.acts};
   // First out of the way of the numbers that they are to get.
   for (int& source : sources)
     if (source >= 0 && (source = ::fcntl(source, F_DUPFD_CLOEXEC, 16)) < 0) return false;
-  for (int number = 0; number < 4; ++number)
+  for (int number = 0; number < 5; ++number)
     if (sources[number] >= 0 && ::dup2(sources[number], number) < 0) return false;
-  const unsigned first_unused = wanted.directory >= 0 ? 4 : 3;
+  const unsigned first_unused = wanted.directory >= 0 ? 5 : 3;
   return ::close_range(first_unused, ~0U, 0) == 0;
 }
 

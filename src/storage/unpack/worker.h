@@ -28,12 +28,14 @@ inline constexpr int kInput = 0;
 inline constexpr int kOutput = 1;
 inline constexpr int kReport = 2;
 inline constexpr int kDirectory = 3;
+inline constexpr int kActs = 4;
 
 struct WorkerDescriptors {
   int input = -1;
   int output = -1;  // -1: none; the number then is the report's, too
   int report = -1;
-  int directory = -1;  // -1: none
+  int directory = -1;  // -1: none, like
+  int acts = -1;       // this one
 };
 
 // Forks a process that has these descriptors and no others, dies with its parent, and writes what

@@ -6,7 +6,6 @@ namespace bulkhead::storage {
 namespace {
 
 // Each record: a letter, its text, NUL. Neither paths nor messages contain one.
-constexpr char kOpaque = 'O';
 constexpr char kNumbers = 'N';
 constexpr char kMessage = 'E';
 constexpr char kHint = 'H';
@@ -31,10 +30,10 @@ std::string made_printable(std::string_view text) {
 
 std::string encode_report(const ExtractReport& report) {
   std::string out;
-  for (const std::string& path : report.opaque_directories) append(out, kOpaque, path);
   append(out, kNumbers,
          std::to_string(report.entries) + " " + std::to_string(report.bytes) + " " +
-             std::to_string(report.skipped_devices));
+             std::to_string(report.skipped_devices) + " " +
+             std::to_string(report.skipped_attributes));
   return out;
 }
 
@@ -59,18 +58,16 @@ Result<ExtractReport> decode_report(std::string_view text) {
     const char letter = text.front();
     text.remove_prefix(end + 1);
     switch (letter) {
-      case kOpaque:
-        if (value.size() > kMostText) return malformed();
-        report.opaque_directories.emplace_back(value);
-        break;
       case kNumbers: {
         const auto entries = parse_number<std::uint64_t>(next_field(value, ' '));
         const auto bytes = parse_number<std::uint64_t>(next_field(value, ' '));
-        const auto devices = parse_number<std::uint64_t>(value);
-        if (!entries || !bytes || !devices) return malformed();
+        const auto devices = parse_number<std::uint64_t>(next_field(value, ' '));
+        const auto attributes = parse_number<std::uint64_t>(value);
+        if (!entries || !bytes || !devices || !attributes) return malformed();
         report.entries = *entries;
         report.bytes = *bytes;
         report.skipped_devices = *devices;
+        report.skipped_attributes = *attributes;
         break;
       }
       case kHint: hint = made_printable(value); break;
