@@ -5,7 +5,7 @@ add_custom_target(fuzzers)     # all libFuzzer programs
 # bulkhead_module(NAME DEPENDS A B ...): the current folder as one static library bulkhead_NAME, and
 # its *_test.cc as one test program NAME_test. What may depend on what is checked by tests/style.
 function(bulkhead_module name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;TEST_LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;TEST_LIBRARIES;FUZZ_LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$|_fuzz\\.cc$|/main\\.cc$")
@@ -25,7 +25,7 @@ function(bulkhead_module name)
     add_test(NAME unit/${name} COMMAND ${name}_test)
     bulkhead_unit_tests(${name}_test)
   endif()
-  bulkhead_fuzzers(${name})
+  bulkhead_fuzzers(${name} ${ARG_FUZZ_LIBRARIES})
 endfunction()
 
 function(bulkhead_unit_tests)
@@ -35,7 +35,8 @@ function(bulkhead_unit_tests)
   endif()
 endfunction()
 
-# Each *_fuzz.cc of the current folder as one libFuzzer program in <build>/fuzz.
+# Each *_fuzz.cc of the current folder as one libFuzzer program in <build>/fuzz; what follows the name
+# is linked beside the module.
 function(bulkhead_fuzzers name)
   if(NOT BULKHEAD_FUZZ)
     return()
@@ -44,7 +45,7 @@ function(bulkhead_fuzzers name)
   foreach(source ${fuzzers})
     get_filename_component(fuzzer ${source} NAME_WE)
     add_executable(${fuzzer} ${source})
-    target_link_libraries(${fuzzer} PRIVATE bulkhead_${name})
+    target_link_libraries(${fuzzer} PRIVATE bulkhead_${name} ${ARGN})
     target_link_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
     set_target_properties(${fuzzer} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
     add_dependencies(fuzzers ${fuzzer})

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <array>
@@ -191,7 +192,31 @@ TEST_F(Unpacking, GivesUpADownloadWhenThereIsNoRoomToKeepIt) {
       << report.error().message();
 }
 
-// Six layers, the third damaged.
+TEST_F(Unpacking, RefusesWhatDecompressesToManyTimesItsSize) {
+  const std::string tar = TarWriter().file("zeros", std::string(8 << 20, '\0')).finish();
+  std::string blob(::ZSTD_compressBound(tar.size()), '\0');
+  blob.resize(::ZSTD_compress(blob.data(), blob.size(), tar.data(), tar.size(), 3));
+  const Fd file = memory_file(blob);
+  const auto attempt = [&](const ExtractLimits& limits) {
+    const Fd into = directory("layer" + std::to_string(count_++));
+    NoConfinement confinement;
+    return unpack_layer({.source = {.fd = file.get(), .offset = 0, .size = blob.size()},
+                         .digest = sha256(blob),
+                         .diff_id = sha256(tar),
+                         .directory = into.get()},
+                        confinement, limits);
+  };
+  ExtractLimits limits;
+  limits.ratio_from = 1 << 20;
+  const auto refused = attempt(limits);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("more than 200 times its size"), std::string::npos)
+      << refused.error().message();
+  limits.ratio = 100'000;
+  EXPECT_TRUE(attempt(limits)) << "it is the ratio that stops it";
+  EXPECT_TRUE(attempt({})) << "small layers may be as empty as they like";
+}
+
 class UnpackingMany : public Unpacking {
  protected:
   void prepare(std::size_t count) {
