@@ -63,7 +63,7 @@ def complaints(schema, document):
                 for error in validator.iter_errors(document)]
 
 
-def until(condition, what, seconds=10):
+def until(condition, what, seconds=20):
     """Waits; for what a runtime may do behind the call's back."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

@@ -88,7 +88,7 @@ def create_applies_everything_but_the_process(bench):
     # Seen from a process that is put beside the created one.
     beside = bench.child("nsenter", "-t", container.pid(), "-u", "-n", "sh", "-c",
                          "hostname; cat /proc/sys/net/ipv4/ip_forward")
-    equal(beside.communicate(timeout=10)[0], b"applied\n1\n", "host name and parameter")
+    equal(beside.communicate(timeout=60)[0], b"applied\n1\n", "host name and parameter")
     mounted = hierarchies()
     controller = "pids" if "pids" in mounted else ""
     limit = pathlib.Path(f"{mounted[controller]}{container.groups()[controller]}/pids.max")

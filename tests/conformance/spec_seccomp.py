@@ -115,7 +115,7 @@ def started_with_agent(bench, agent, **more):
     container = bench.create(bench.config(changes=notified(agent, **more)))
     starting = bench.child(*bench.command("start", container.id))
     messages = agent.take()
-    starting.wait(timeout=10)
+    starting.wait(timeout=60)
     equal(starting.returncode, 0, "exit code of start")
     return container, messages
 

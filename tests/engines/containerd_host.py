@@ -22,7 +22,7 @@ class ContainerdHost:
                              encoding="utf-8")
         try:
             self.enclosure.start(
-                lambda: self.call("version", timeout=10).returncode == 0, "/usr/bin/containerd", "--config",
+                lambda: self.call("version").returncode == 0, "/usr/bin/containerd", "--config",
                 self.file, "--address", self.address, "--root", self.enclosure.data / "containerd", "--state",
                 "/run/containerd", "--log-level", "warn")
             self.image = self._import_image()

@@ -38,7 +38,7 @@ class DockerHost:
     def start(self):
         data = self.enclosure.data
         self.daemon = self.enclosure.start(
-            lambda: self.call("version", timeout=10).returncode == 0,
+            lambda: self.call("version").returncode == 0,
             "/usr/sbin/dockerd", "--config-file", self.file, "--data-root", data / "docker",
             "--exec-root", "/run/docker", "--pidfile", "/run/docker.pid", "--host",
             f"unix://{self.socket}", "--cgroup-parent", f"/{self.enclosure.name}",
@@ -115,8 +115,13 @@ class DockerHost:
         try:
             self.run("run", "-d", "--name", name, *self.on_runtime(), *arguments, self.image, *command)
             yield name
-        finally:
+        except BaseException:
             self.call("rm", "-f", "-v", name)
+            raise
+        removed = self.call("rm", "-f", "-v", name)
+        if removed.returncode != 0 and "No such container" not in removed.stderr:
+            self.call("rm", "-f", "-v", name)  # for the tests after it, which use the name again
+            raise AssertionError(f"docker rm: {removed.stderr.strip()[-900:]}")
 
     def inspect(self, name, field):
         return self.run("inspect", "-f", "{{" + field + "}}", name)

@@ -45,7 +45,7 @@ def containers_of_a_network_know_each_other_by_name(docker):
                               command=SERVER):
             for host in ("server", "alias"):
                 equal(docker.says("--network", "seven", docker.image, "sh", "-c",
-                                  f"for i in 1 2 3 4 5; do nc -w 2 {host} 80 && exit; sleep 0.2; done"),
+                                  f"for i in $(seq 100); do nc -w 2 {host} 80 && exit; sleep 0.2; done"),
                       "hello", host)
             apart = docker.once(docker.image, "nc", "-w", "1", "server", "80")
             expect(apart.returncode != 0, f"reached from another network: {apart}")

@@ -11,8 +11,8 @@ import sys
 import time
 
 from docker_host import DockerHost
-from engine_support import (ON, Skip, Suite, cgroup_value, equal, eventually, expect, namespace,
-                            root_lacks_a_capability, run_suite)
+from engine_support import (ON, Skip, Suite, cgroup_value, deaf_until_ready, equal, eventually, expect,
+                            namespace, root_lacks_a_capability, run_suite, wait_until_ready)
 
 suite = Suite("docker")
 
@@ -113,14 +113,18 @@ def exec_can_be_privileged(docker):
 
 @suite.test
 def stop_ends_it_by_its_signal_and_then_by_sigkill(docker):
-    trap = "trap 'exit 42' {}; while :; do sleep 0.1; done"
-    with docker.container(command=("sh", "-c", trap.format("TERM"))) as name:
-        docker.run("stop", "-t", "10", name)
+    loop = "while :; do sleep 0.1; done"
+    with docker.container(command=deaf_until_ready(f"trap 'exit 42' TERM; {loop}")) as name:
+        wait_until_ready(docker.pid(name))
+        docker.run("stop", "-t", "50", name)
         equal(docker.inspect(name, ".State.ExitCode"), "42", "exit code")
-    with docker.container("--stop-signal", "USR1", command=("sh", "-c", trap.format("USR1"))) as name:
-        docker.run("stop", "-t", "10", name)
+    own = deaf_until_ready(f"trap 'exit 42' USR1; {loop}")
+    with docker.container("--stop-signal", "USR1", command=own) as name:
+        wait_until_ready(docker.pid(name))
+        docker.run("stop", "-t", "50", name)
         equal(docker.inspect(name, ".State.ExitCode"), "42", "exit code by its own signal")
-    with docker.container(command=("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")) as name:
+    with docker.container(command=deaf_until_ready(f"trap '' TERM; {loop}")) as name:
+        wait_until_ready(docker.pid(name))
         docker.run("stop", "-t", "1", name)
         equal(docker.inspect(name, ".State.ExitCode"), "137", "exit code of a deaf program")
 
@@ -163,9 +167,10 @@ def top_lists_the_processes_and_stats_their_use(docker):
 def pause_stops_the_clock_and_unpause_starts_it(docker):
     script = "i=0; while :; do i=$((i+1)); echo $i > /n; sleep 0.01; done"
     with docker.container(command=("sh", "-c", script)) as name:
+        file = docker.root(name) / "n"
+        expect(eventually(file.exists), "not started")
         docker.run("pause", name)
         equal(docker.inspect(name, ".State.Status"), "paused", "status")
-        file = docker.root(name) / "n"
         before = file.read_text()
         time.sleep(0.3)
         equal(file.read_text(), before, "counter of a paused container")

@@ -56,7 +56,7 @@ class Enclosure:
         lines = pathlib.Path(f"/proc/{self.holder.pid}/mountinfo").read_text().splitlines()
         return {line.split(" ")[4] for line in lines}
 
-    def start(self, ready, *words, seconds=30, environment=None):
+    def start(self, ready, *words, seconds=120, environment=None):
         """A daemon, once ready() is true; its output goes to a log that an error quotes."""
         log = self.directory / f"{pathlib.Path(words[0]).name}.log"
         with log.open("ab") as output:

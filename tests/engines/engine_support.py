@@ -47,21 +47,36 @@ def run_suite(suite, programs, host):
 
 def go_apart():
     """Starts this program again in a mount and a network namespace of its own, for engines without a
-    daemon: no bridge and no firewall rule of theirs reaches the machine's network."""
+    daemon: no bridge and no firewall rule of theirs reaches the machine's network.
+
+    The mounts are private to it and then shared anew, as on a host: podman starts the monitor of a
+    container with id maps in a mount namespace of its own, and what the monitor unmounts when the
+    container ends must go here, too. Were it private, `podman rm` would fail whenever the monitor comes
+    first."""
     if os.environ.get("BULKHEAD_APART") == "1" or os.geteuid() != 0:
         return
-    os.execvpe("unshare", ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c",
-                           'ip link set lo up && exec "$@"', "sh", sys.executable, *sys.argv],
+    script = 'mount --make-rshared / && ip link set lo up && exec "$@"'
+    os.execvpe("unshare", ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script,
+                           "sh", sys.executable, *sys.argv],
                dict(os.environ, BULKHEAD_APART="1"))
 
 
-def eventually(condition, seconds=10):
+def eventually(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return True
         time.sleep(0.05)
     return False
+
+
+def deaf_until_ready(script):
+    """A shell's words that first make /ready: a signal that comes before its trap stands is lost."""
+    return ("sh", "-c", script.replace("while ", "touch /ready; while ", 1))
+
+
+def wait_until_ready(pid):
+    expect(eventually(pathlib.Path(f"/proc/{pid}/root/ready").exists), "the program does not get ready")
 
 
 def status_of(pid):

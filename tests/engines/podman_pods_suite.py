@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 
-from engine_support import (RUNTIME, Skip, Suite, cgroup_directory, equal, eventually, expect, go_apart,
-                            namespace, run_suite, status_of)
+from engine_support import (RUNTIME, Skip, Suite, cgroup_directory, deaf_until_ready, equal, eventually,
+                            expect, go_apart, namespace, run_suite, status_of, wait_until_ready)
 from podman_host import PodmanHost
 
 suite = Suite("podman pods")
@@ -23,7 +23,7 @@ CATATONIT = ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit")
 
 @contextlib.contextmanager
 def pod(podman, *arguments, name="pod", members=("one", "two"), command=("sleep", "1000")):
-    """A pod with running members, removed at the end."""
+    """A pod with running members. That it can be removed at the end is part of each test."""
     if "--infra=false" not in arguments and not any(map(os.path.exists, CATATONIT)):
         raise Skip("the pause process of a pod needs the package catatonit")
     try:
@@ -31,8 +31,10 @@ def pod(podman, *arguments, name="pod", members=("one", "two"), command=("sleep"
         for member in members:
             podman.run("run", "-d", "--pod", name, "--name", member, podman.image, *command)
         yield name
-    finally:
+    except BaseException:
         podman.call("pod", "rm", "-f", "-t", "0", name)
+        raise
+    podman.remove("pod", name)
 
 
 def pid_of(podman, name):
@@ -94,7 +96,7 @@ def members_meet_on_loopback_and_a_port_is_published(podman):
     try:
         with pod(podman, "-p", "127.0.0.1:18083:80", members=()) as name:
             podman.run("run", "-d", "--pod", name, "--name", "server", podman.image, *server)
-            ask = "for i in 1 2 3 4 5; do nc -w 2 127.0.0.1 80 && exit; sleep 0.2; done"
+            ask = "for i in $(seq 100); do nc -w 2 127.0.0.1 80 && exit; sleep 0.2; done"
             equal(podman.run("run", "--rm", "--pod", name, podman.image, "sh", "-c", ask), "hello",
                   "loopback")
 
@@ -113,20 +115,28 @@ def members_meet_on_loopback_and_a_port_is_published(podman):
 
 @suite.test
 def pod_stop_start_restart_and_kill_reach_every_member(podman):
-    trap = ("sh", "-c", "trap 'exit 42' TERM USR1; while :; do sleep 0.1; done")
+    trap = deaf_until_ready("rm -f /ready; trap 'exit 42' TERM USR1; while :; do sleep 0.1; done")
+
+    def ready():
+        for member in ("one", "two"):
+            wait_until_ready(pid_of(podman, member))
+
     with pod(podman, command=trap) as name:
-        podman.run("pod", "stop", "-t", "10", name)
+        ready()
+        podman.run("pod", "stop", "-t", "60", name)
         equal(states(podman, name), {"one": "exited", "two": "exited"}, "after stop")
         equal(podman.run("inspect", "-f", "{{.State.ExitCode}}", "one"), "42", "exit code")
         podman.run("pod", "start", name)
         equal(states(podman, name), {"one": "running", "two": "running"}, "after start")
         first = pid_of(podman, "one")
+        ready()
         podman.run("pod", "restart", name)
         expect(pid_of(podman, "one") not in (0, first), "the same process after a restart")
-        time.sleep(0.3)
+        ready()
         podman.run("pod", "kill", "--signal", "USR1", name)
         expect(eventually(lambda: states(podman, name) == {"one": "exited", "two": "exited"}),
                states(podman, name))
+        equal(podman.run("inspect", "-f", "{{.State.ExitCode}}", "two"), "42", "exit code by SIGUSR1")
 
 
 @suite.test
@@ -240,8 +250,10 @@ def a_pod_goes_to_kubernetes_words_and_back(podman):
         status = status_of(pid_of(podman, "pod-one"))
         equal(int(status["CapEff"], 16), 0, "capabilities")
         expect("Read-only" in podman.call("exec", "pod-one", "touch", "/x").stderr, "the root can be written")
-    finally:
+    except BaseException:
         podman.call("play", "kube", "--down", manifest)
+        raise
+    podman.run("play", "kube", "--down", manifest)
     equal(podman.run("pod", "ps", "-q"), "", "pods after play kube --down")
 
 

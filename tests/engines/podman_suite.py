@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-from engine_support import (Skip, Suite, cgroup_value, equal, eventually, expect, go_apart, run_suite,
-                            status_of)
+from engine_support import (Skip, Suite, cgroup_value, deaf_until_ready, equal, eventually, expect,
+                            go_apart, run_suite, status_of, wait_until_ready)
 from podman_host import PodmanHost
 
 suite = Suite("podman")
@@ -84,9 +84,10 @@ def run_with_a_terminal_gets_one(podman):
 
 @suite.test
 def stop_ends_it_by_sigterm_and_kill_by_any_signal(podman):
-    trap = "trap 'exit 42' TERM; while :; do sleep 0.1; done"
-    with podman.container(command=("sh", "-c", trap)) as name:
-        podman.run("stop", "-t", "10", name)
+    trap = deaf_until_ready("trap 'exit 42' TERM; while :; do sleep 0.1; done")
+    with podman.container(command=trap) as name:
+        wait_until_ready(pid_of(podman, name))
+        podman.run("stop", "-t", "60", name)
         equal(podman.run("inspect", "-f", "{{.State.ExitCode}}", name), "42", "exit code")
     with podman.container() as name:
         podman.run("kill", "--signal", "KILL", name)
@@ -112,9 +113,10 @@ def top_lists_the_processes(podman):
 def pause_stops_the_clock_and_unpause_starts_it(podman):
     command = ("sh", "-c", "i=0; while :; do i=$((i+1)); echo $i > /n; sleep 0.01; done")
     with podman.container(command=command) as name:
+        file = pathlib.Path(f"/proc/{pid_of(podman, name)}/root/n")
+        expect(eventually(file.exists), "not started")
         podman.run("pause", name)
         equal(podman.run("inspect", "-f", "{{.State.Status}}", name), "paused", "status")
-        file = pathlib.Path(f"/proc/{pid_of(podman, name)}/root/n")
         before = file.read_text()
         time.sleep(0.3)
         equal(file.read_text(), before, "counter of a paused container")
@@ -264,7 +266,7 @@ spec:
                   for name in ("one", "two")}
         equal(len(spaces), 1, "ipc namespaces of a pod")
     finally:
-        podman.call("pod", "rm", "-f", "-t", "0", "small")
+        podman.remove("pod", "small")
 
 
 def groups_left(podman):

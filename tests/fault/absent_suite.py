@@ -105,7 +105,7 @@ def whole_life(work, names, kernel):
                 ("create", "--bundle", bundle, name), ("start", name), ("exec", name, "true"),
                 ("pause", name), ("resume", name), ("kill", name, "KILL"))):
             return
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while json.loads(work.call("state", name).stdout)["status"] != "stopped":
             expect(time.monotonic() < deadline, "it does not stop")
         equal(step(work, names, "delete", name), (0, ""), "delete")

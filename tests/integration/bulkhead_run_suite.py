@@ -167,7 +167,7 @@ def a_terminal_is_given_and_resized(host):
     master, slave = os.openpty()
     def resize(rows, columns):
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    def read_until(word, seconds=10):
+    def read_until(word, seconds=60):
         text, deadline = "", time.monotonic() + seconds
         while word not in text:
             expect(time.monotonic() < deadline, f"no {word!r} in {text!r}")
@@ -257,7 +257,7 @@ def nothing_is_left_after_a_run(host):
     equal(os.listdir(host.store / "containers"), [], "what containers wrote")
 
 
-def gone(groups, seconds=10):
+def gone(groups, seconds=60):
     """Others on this machine make groups too, and remove them: those of now must go."""
     deadline = time.monotonic() + seconds
     while any(path.exists() for path in groups):

@@ -47,7 +47,7 @@ class Host:
         equal(done.returncode, 0, f"{arguments}: {done.stderr}")
         return done.stdout.strip()
 
-    def clear_dead(self, seconds=5):
+    def clear_dead(self, seconds=60):
         """Until a process that has just lost its engine is dead, too, its container counts as one
         that runs, and is not cleared."""
         deadline = time.monotonic() + seconds

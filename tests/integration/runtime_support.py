@@ -57,13 +57,13 @@ class Container:
     def state(self):
         return json.loads(self.good("state"))
 
-    def wait_for(self, status, seconds=5):
+    def wait_for(self, status, seconds=60):
         deadline = time.monotonic() + seconds
         while self.state()["status"] != status:
             expect(time.monotonic() < deadline, f"{self.state()['status']} instead of {status}")
             time.sleep(0.01)
 
-    def wait_for_text(self, word, seconds=5):
+    def wait_for_text(self, word, seconds=60):
         deadline = time.monotonic() + seconds
         while word not in self.text():
             expect(time.monotonic() < deadline, f"{word!r} does not come: {self.text()!r}")

@@ -54,7 +54,7 @@ class Work:
         return done.stdout
 
     def gone(self, name, scope):
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (unit := self.systemd.shown(scope, "LoadState", "ActiveState"))[
                 "ActiveState"] not in ("inactive", "") or unit["LoadState"] == "loaded":
             expect(time.monotonic() < deadline, f"the scope is still there: {unit}")
@@ -99,14 +99,19 @@ def a_container_is_a_scope_in_its_slice(work):
 
 @suite.test
 def the_life_of_a_container_is_as_with_the_other_driver(work):
-    with running(work, args=["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"]) as (
+    with running(work, args=["sh", "-c", "trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done"]) as (
             name, scope):
+        said = work.directory / f"{name}.log"
+        deadline = time.monotonic() + 60
+        while "up" not in said.read_text(encoding="utf-8"):
+            expect(time.monotonic() < deadline, "its trap does not stand")
+            time.sleep(0.05)
         work.good("pause", name)
         events = (work.systemd.inside(*PLACE, scope) / "cgroup.events").read_text()
         expect("frozen 1" in events, events)
         work.good("resume", name)
         work.good("kill", name, "TERM")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while json.loads(work.good("state", name))["status"] != "stopped":
             expect(time.monotonic() < deadline, "it does not stop")
             time.sleep(0.05)

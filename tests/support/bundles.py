@@ -160,7 +160,7 @@ class Traces:
                   pathlib.Path("/proc/self/mountinfo").read_text().splitlines()}
         return groups, mounts, set(processes_of(self.marker))
 
-    def leftovers(self, seconds=5):
+    def leftovers(self, seconds=30):
         """A list of texts, empty when all is gone within the time (the kernel ends processes and
         namespaces behind the scenes)."""
         deadline = time.monotonic() + seconds

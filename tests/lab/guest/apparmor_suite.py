@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 from inside import Suite, bulkhead, default_config, equal, expect, main, merge, says
 
@@ -87,7 +88,7 @@ def everyday_work_goes_on_under_the_default_profile(_):
 
 @suite.test
 def processes_signal_each_other_and_obey_the_engine(work):
-    config = merge(default_config(["sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done"]),
+    config = merge(default_config(["sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"]),
                    {"process": {"apparmorProfile": "bulkhead-default"}})
     name, bundle = work.new_id(), work.bundle(config)
     with open(work.directory / "out", "w", encoding="utf-8") as out:
@@ -96,6 +97,9 @@ def processes_signal_each_other_and_obey_the_engine(work):
     try:
         done = work.call("exec", name, "sh", "-c", f"cat {OWN}; kill -0 1 && echo reached")
         equal(done.stdout, "bulkhead-default (enforce)\nreached\n", f"exec: {done.stderr}")
+        deadline = time.monotonic() + 120
+        while "up" not in (work.directory / "out").read_text(encoding="utf-8"):
+            expect(time.monotonic() < deadline, "its trap does not stand")
         equal(work.call("kill", name, "TERM").returncode, 0, "kill")
         for _ in range(100):
             if json.loads(work.call("state", name).stdout)["status"] == "stopped":
