@@ -17,6 +17,7 @@ ALLOWED = {
     "base": set(),
     "sys": _BASE,
     "json": _BASE,
+    "template": _BASE | {"json"},
     "oci": _OCI,
     "isolation": _SYS | _OCI,
     "launch": _ISOLATION,
@@ -28,7 +29,7 @@ ALLOWED = {
     "engine": _ENGINE,
     "proof": _ENGINE | {"engine"},
     "learn": _ENGINE | {"engine"},
-    "cli": _ENGINE | {"engine", "proof", "learn"},
+    "cli": _ENGINE | {"engine", "proof", "learn", "template"},
 }
 
 # Headers that belong to some folders only: elsewhere the folder's own interface is used, or the
