@@ -70,7 +70,7 @@ void compose_namespaces(const Wish& wish, const Circumstances& circumstances, oc
 
 oci::MemoryLimits memory_limits(const Wish& wish, const Circumstances& circumstances) {
   oci::MemoryLimits memory;
-  memory.limit = wish.memory.value_or(static_cast<std::int64_t>(circumstances.host_memory / 4 * 3));
+  memory.limit = memory_limit(wish, circumstances);
   if (wish.memory_swap)
     memory.swap = *wish.memory_swap;
   else if (circumstances.host_has_swap && *memory.limit > 0)
@@ -141,6 +141,10 @@ std::vector<std::string> opened_by(const Wish& wish) {
 
 }  // namespace
 
+std::int64_t memory_limit(const Wish& wish, const Circumstances& circumstances) {
+  return wish.memory.value_or(static_cast<std::int64_t>(circumstances.host_memory / 4 * 3));
+}
+
 Result<std::vector<std::string>> compose_arguments(const Wish& wish,
                                                    const oci::ImageConfig& image) {
   std::vector<std::string> arguments;
@@ -202,6 +206,9 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
     spec.annotations[std::string(isolation::Landlock::kAnnotation)] = circumstances.landlock;
   spec.annotations["org.bulkhead.image"] = circumstances.image;
   spec.annotations["org.bulkhead.name"] = circumstances.name;
+  spec.annotations["org.bulkhead.storage"] = circumstances.storage;
+  if (!circumstances.size_limit.empty())
+    spec.annotations["org.bulkhead.size-limit"] = circumstances.size_limit;
   composed.defaults.cgroup_limits = !wish.memory && !wish.pids_limit && !wish.cpu_thousandths;
   composed.defaults.lsm_profile = !wish.security.apparmor && !wish.security.selinux_label;
   composed.defaults.landlock = !wish.security.landlock;

@@ -40,7 +40,13 @@ struct Circumstances {
   std::optional<oci::Seccomp> seccomp;
   // The rule set of --security-opt landlock=FILE, already read.
   std::string landlock;
+  // Of the root file system, for whoever reads the container's state.
+  std::string storage;
+  std::string size_limit;  // empty: none
 };
+
+// The container's limit of memory in bytes; -1: none.
+std::int64_t memory_limit(const Wish& wish, const Circumstances& circumstances);
 
 struct Composed {
   oci::Spec spec;

@@ -94,6 +94,7 @@ Result<std::vector<ListedContainer>> list(const StoreOptions& options) {
     ListedContainer container;
     container.id = id;
     container.name = id.substr(0, 12);
+    TRY_ASSIGN(container.storage, read_storage_record(store.get(), container_path(id)));
     TRY_ASSIGN(const bool kept, read_kept(store.get(), container));
     if (!kept) {
       container.status =

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/options.h"
+#include "engine/storage_record.h"
 
 namespace bulkhead::engine {
 
@@ -24,6 +25,7 @@ struct ListedContainer {
   std::string started;
   ContainerStatus status = ContainerStatus::kDead;
   int exit_code = 0;  // of an exited one
+  StorageRecord storage;
 };
 
 Result<std::vector<ListedContainer>> list(const StoreOptions& options);

@@ -5,6 +5,7 @@
 #include "isolation/cgroup/discover.h"
 #include "isolation/lsm/default_profile.h"
 #include "isolation/masked_paths/default_paths.h"
+#include "isolation/rootfs/rootfs.h"
 #include "isolation/user/id_pool.h"
 #include "json/writer.h"
 #include "launch/plan.h"
@@ -22,10 +23,16 @@ constexpr std::string_view kNeverIsolated[] = {
     "what /proc and /sys tell of the machine and common programs need: processors, total memory, "
     "load, "
     "kernel version",
-    "caches of the processor and of the file system: timing tells containers about each other, "
-    "most of "
-    "all those that share an image's layers",
+    "caches of the processor: timing tells containers about each other",
 };
+constexpr std::string_view kPageCacheShared =
+    "the page cache of the image's layers: containers that share one can tell which of its files "
+    "another has read; --storage erofs --storage-opt directio gives each a page cache of its own";
+constexpr std::string_view kPageCacheOwn =
+    "the names of the image's files: their directories and inodes are read through a page cache "
+    "that containers share; what is in the files is not";
+constexpr std::string_view kSizeOpen =
+    "the store's disk: the container may fill it; --storage-opt size= sets a limit";
 
 Result<launch::ContainerPlan> plan_of(const Prepared& prepared, const Composed& composed,
                                       const isolation::HostFacts& host) {
@@ -58,6 +65,29 @@ std::string wrapped(std::string_view text, std::size_t indent, std::size_t width
     first = false;
   }
   return out;
+}
+
+// How the root comes about is the store's affair; the layer only receives it.
+void add_storage(const Prepared& prepared, isolation::Explanation& explanation) {
+  const StorageChoices& choices = prepared.wish.storage;
+  const bool erofs = choices.layers.form == storage::LayerForm::kErofs;
+  const bool direct = choices.layers.reading == storage::Layers::Reading::kDirect;
+  explanation.facts.push_back(
+      {"storage", storage::describe(choices.layers),
+       std::to_string(storage::lower_paths(prepared.record).size()) +
+           (erofs ? " layers as EROFS images, each mounted for this container alone"
+                  : " layers as directories, one copy for all containers") +
+           (direct ? ", read around the page cache of the images" : "")});
+  if (prepared.limit)
+    explanation.facts.push_back({"size limit", prepared.circumstances.size_limit,
+                                 "a write beyond it fails in the container"});
+}
+
+std::vector<std::string> open_in_storage(const Prepared& prepared) {
+  const bool direct = prepared.wish.storage.layers.reading == storage::Layers::Reading::kDirect;
+  std::vector<std::string> open{std::string(direct ? kPageCacheOwn : kPageCacheShared)};
+  if (!prepared.limit && !prepared.wish.read_only) open.emplace_back(kSizeOpen);
+  return open;
 }
 
 // The masks of a specification carry no reasons; those that are defaults of ours have one.
@@ -127,7 +157,10 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   });
   for (ExplainedLayer& layer : run.layers)
     if (layer.name == isolation::MaskedPaths::kName) add_reasons(layer.explanation);
+  for (ExplainedLayer& layer : run.layers)
+    if (layer.name == isolation::Rootfs::kName) add_storage(prepared, layer.explanation);
   run.not_isolated.assign(std::begin(kNeverIsolated), std::end(kNeverIsolated));
+  for (std::string& open : open_in_storage(prepared)) run.not_isolated.push_back(std::move(open));
   run.not_isolated.insert(run.not_isolated.end(), composed.opened.begin(), composed.opened.end());
   for (const ExplainedLayer& layer : run.layers)
     if (layer.explanation.standing == isolation::Standing::kLeftOut)

@@ -54,12 +54,17 @@ Result<Holdings> Holdings::take(const storage::Store& store, const std::string& 
   auto range = pool.allocate(holdings.owner_);
   if (!range) return std::unexpected(std::move(range).error().within("ids for the container"));
   holdings.range_ = *range;
+  TRY(write_storage_record(store.get(), holdings.snapshot_.container, holdings.storage_record()));
   TRY(storage::make_upper(holdings.snapshot_, holdings.first_uid(), holdings.first_gid()));
   if (!name.empty()) {
     TRY(take_name(store.get(), name, id));
     holdings.name_ = name;
   }
   return holdings;
+}
+
+StorageRecord Holdings::storage_record() const {
+  return {snapshot_.form, snapshot_.limit, first_uid()};
 }
 
 Holdings::Holdings(Holdings&& other) noexcept
@@ -91,6 +96,8 @@ Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
   const int store = std::exchange(store_, -1);
   // The name first: a name whose container is gone counts as left over.
   auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
+  if (snapshot_.limit) TRY(storage::lift_limit(store, *snapshot_.limit, first_uid()));
+  snapshot_.space.reset();
   auto removed = storage::remove_container_directory(store, container_path(id_));
   if (!removed)
     return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
@@ -102,6 +109,8 @@ Result<void> give_back_all(const storage::Store& store, const std::string& id) {
   TRY_ASSIGN(const auto names, list_names(store.get()));
   for (const auto& [name, owner] : names)
     if (owner == id) TRY(release_name(store.get(), name, id));
+  TRY_ASSIGN(const StorageRecord record, read_storage_record(store.get(), container_path(id)));
+  if (record.limit) TRY(storage::lift_limit(store.get(), *record.limit, record.first_uid));
   TRY(storage::remove_container_directory(store.get(), container_path(id)));
   return release_ids(id + store_mark(store.path()), {});
 }

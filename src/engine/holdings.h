@@ -7,6 +7,7 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "engine/storage_record.h"
 #include "engine/wish.h"
 #include "isolation/user/id_pool.h"
 #include "storage/snapshot.h"
@@ -20,8 +21,8 @@ inline constexpr const char* kIdPoolDirectory = "/var/lib/bulkhead/id-pool";
 
 class Holdings {
  public:
-  // In this order: the directory, the lock on it, a range of ids, upper/ and work/, and the name (empty:
-  // none). So whatever a killed engine leaves is found by its directory.
+  // In this order: the directory, the lock on it, a range of ids, the record of the storage, upper/ and
+  // work/ with their limit, and the name (empty: none). So whatever a killed engine leaves is found by its directory.
   static Result<Holdings> take(const storage::Store& store, const std::string& id,
                                const std::string& name, storage::Snapshot snapshot);
   Holdings(Holdings&& other) noexcept;
@@ -40,6 +41,7 @@ class Holdings {
 
  private:
   Holdings() = default;
+  StorageRecord storage_record() const;
   int store_ = -1;     // the store outlives us; -1: nothing is held
   std::string owner_;  // of the ids
   std::string id_;

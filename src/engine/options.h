@@ -34,6 +34,8 @@ struct RunOptions {
   std::string network = "none";
   std::vector<std::string> volumes;
   std::vector<std::string> tmpfs;
+  std::string storage = "overlay";
+  std::vector<std::string> storage_options;
   std::optional<std::string> timeout;
   std::string result_file;
   std::string image;

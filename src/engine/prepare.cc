@@ -97,6 +97,33 @@ Result<void> read_policies(const SecurityChoices& security,
   return {};
 }
 
+// How the limit of the root file system's size will be enforced.
+Result<std::optional<storage::SizeLimit>> choose_limit(const storage::Store& store,
+                                                       const Wish& wish,
+                                                       const RunOptions& options) {
+  if (!wish.storage.size) return std::nullopt;
+  const storage::Upper upper = options.remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
+  TRY_ASSIGN(const storage::LimitMethod method,
+             storage::choose_limit_method(storage::limit_abilities(store.get()),
+                                          wish.storage.size_method, upper));
+  return storage::SizeLimit{*wish.storage.size, method};
+}
+
+void describe_storage(Prepared& prepared) {
+  Circumstances& circumstances = prepared.circumstances;
+  circumstances.storage = storage::describe(prepared.wish.storage.layers);
+  if (!prepared.limit) return;
+  const storage::SizeLimit& limit = *prepared.limit;
+  circumstances.size_limit =
+      std::to_string(limit.bytes) + " bytes by " + storage::describe(limit.method);
+  const std::int64_t memory = memory_limit(prepared.wish, circumstances);
+  if (limit.method == storage::LimitMethod::kTmpfs && memory > 0 &&
+      limit.bytes >= static_cast<std::uint64_t>(memory))
+    prepared.warnings.emplace_back(
+        "the root file system's size is limited by a tmpfs, and its memory limit is no larger: the "
+        "container is killed for lack of memory before it finds its disk full");
+}
+
 }  // namespace
 
 std::string state_root_of(const StoreOptions& options) { return options.runroot + "/runtime"; }
@@ -133,8 +160,15 @@ Result<Prepared> prepare(const RunOptions& options) {
                           [&](const char* name) { return files.read("etc", name); }));
   TRY(observe_host(circumstances));
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
-  Prepared prepared{std::move(wish),   std::move(store),         std::move(record),
-                    *std::move(image), std::move(circumstances), {}};
+  TRY_ASSIGN(auto limit, choose_limit(store, wish, options));
+  Prepared prepared{std::move(wish),
+                    std::move(store),
+                    std::move(record),
+                    *std::move(image),
+                    limit,
+                    std::move(circumstances),
+                    {}};
+  describe_storage(prepared);
   choose_apparmor(prepared.wish.security, prepared);
   return prepared;
 }

@@ -1,6 +1,7 @@
 // The way from the words of a command line to a specification: what `run` and `explain run` share.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "engine/options.h"
 #include "engine/wish.h"
 #include "oci/image.h"
+#include "storage/size_limit.h"
 #include "storage/store.h"
 
 namespace bulkhead::engine {
@@ -19,6 +21,7 @@ struct Prepared {
   storage::Store store;
   storage::ImageRecord record;
   oci::ImageConfig image;
+  std::optional<storage::SizeLimit> limit;
   Circumstances circumstances;        // all but the ids of the range
   std::vector<std::string> warnings;  // defaults that this host cannot offer
 };

@@ -69,6 +69,8 @@ storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& option
   snapshot.store = prepared.store.get();
   snapshot.layers = storage::lower_paths(prepared.record);
   snapshot.upper = options.remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
+  snapshot.form = prepared.wish.storage.layers;
+  snapshot.limit = prepared.limit;
   return snapshot;
 }
 
@@ -132,6 +134,8 @@ void account(RunResult& result, const runtime::Container& container, const RunOp
 Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (!options.result_file.empty()) TRY(check_result_file(options.result_file));
   TRY_ASSIGN(Prepared prepared, prepare(options));
+  TRY(storage::snapshotter_of(prepared.wish.storage.layers)
+          .prepare(prepared.store, storage::lower_paths(prepared.record)));
   TRY(arrange_input(options));
   Circumstances& circumstances = prepared.circumstances;
 

@@ -224,6 +224,7 @@ Result<Wish> read_wish(const RunOptions& options) {
   TRY_ASSIGN(wish.capabilities, choose_capabilities(options.cap_add, options.cap_drop));
   TRY_ASSIGN(wish.security, read_security_options(options.security_options));
   TRY(read_limits(options, wish));
+  TRY_ASSIGN(wish.storage, read_storage_options(options.storage, options.storage_options));
   if (options.network == "host") {
     wish.network = NetworkMode::kHost;
   } else if (options.network != "none") {

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/options.h"
+#include "engine/storage_options.h"
 
 namespace bulkhead::engine {
 
@@ -61,6 +62,7 @@ struct Wish {
   NetworkMode network = NetworkMode::kNone;
   std::vector<Volume> volumes;
   std::vector<TmpfsMount> tmpfs;
+  StorageChoices storage;
   std::optional<std::int64_t> timeout_milliseconds;
 };
 

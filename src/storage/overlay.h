@@ -14,8 +14,8 @@ SysResult<MountedSnapshot> mount_detached_layers(const Snapshot& snapshot,
 // In a forked process with a mount namespace of its own. Works since idmapped layers do.
 SysResult<Fd> mount_in_private_namespace(const Snapshot& snapshot, int user_namespace);
 
-// A detached copy of one directory's mount, idmapped when `user_namespace` is not -1.
-SysResult<Fd> clone_layer(int store, const char* path, int user_namespace) noexcept;
+// Where upper/ and work/ are: a descriptor of their directory.
+SysResult<Fd> open_upper_parent(const Snapshot& snapshot) noexcept;
 
 struct OverlayOption {
   const char* key;

@@ -83,11 +83,15 @@ SysResult<Fd> assemble(const Snapshot& snapshot, int user_namespace) {
   TRY(mount_classic(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr));
 
   std::vector<Fd> trees;
+  const Snapshotter& snapshotter = snapshotter_of(snapshot.form);
   for (const std::string& layer : snapshot.layers) {
-    TRY_ASSIGN(Fd tree, clone_layer(AT_FDCWD, layer.c_str(), user_namespace));
+    TRY_ASSIGN(Fd tree, snapshotter.mount_layer(AT_FDCWD, layer.c_str(), user_namespace));
     trees.push_back(std::move(tree));
   }
-  TRY_ASSIGN(const Fd container, clone_layer(AT_FDCWD, snapshot.container.c_str(), -1));
+  Fd container;
+  if (!snapshot.space) {
+    TRY_ASSIGN(container, clone_tree(AT_FDCWD, snapshot.container.c_str(), Recursion::kThisMount));
+  }
   TRY(mount_classic("none", snapshot.container.c_str(), "tmpfs", 0, "size=64k,mode=0700"));
   if (::chdir(snapshot.container.c_str()) != 0) return sys_fail("chdir");
 
@@ -98,7 +102,7 @@ SysResult<Fd> assemble(const Snapshot& snapshot, int user_namespace) {
     if (i != 0) options += ':';
     options += name;
   }
-  TRY(attach_at(container.get(), "c"));
+  TRY(attach_at(snapshot.space ? snapshot.space.get() : container.get(), "c"));
   for (const OverlayOption& option : kOverlayOptions)
     options.append(",").append(option.key).append("=").append(option.value);
   if (snapshot.upper == Upper::kDiscarded) options += ",volatile";

@@ -9,32 +9,42 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/id.h"
 #include "base/result.h"
+#include "storage/size_limit.h"
+#include "storage/snapshotter.h"
 #include "sys/fd.h"
 
 namespace bulkhead::storage {
 
-// Whether what the container writes is kept after its end. kDiscarded spares the host the syncing of
-// its whole file system at the unmount (the overlay's `volatile`, Linux 5.10).
-enum class Upper { kKept, kDiscarded };
+// What overlayfs stacks (OVL_MAX_STACK).
+inline constexpr std::size_t kMostLowerLayers = 500;
 
 struct Snapshot {
   int store = -1;                   // the store's directory; all paths are relative to it
-  std::vector<std::string> layers;  // from the top down; at least one
-  std::string container;            // "containers/<id>": has upper/ and work/
+  std::vector<std::string> layers;  // "layers/<diff id>", from the top down; at least one
+  std::string container;            // "containers/<id>"
   Upper upper = Upper::kKept;
+  Layers form;                     // how the layers become mounts
+  std::optional<SizeLimit> limit;  // of what the container may write
+
+  // The file system that upper/ and work/ lie on, detached, where that is one of their own (an image
+  // file or a tmpfs); empty: they lie in the container's directory. Set by make_upper().
+  Fd space;
 };
 
 // Makes the container's directory, empty. kExists when there is one.
 Result<void> make_container_directory(int store, const std::string& container);
 
-// Makes upper/ and work/ in it. The root directory of the container gets the mode and owner that the
-// image's topmost layer gives it, with the ids moved up to `uid` and `gid`.
-Result<void> make_upper(const Snapshot& snapshot, HostUid uid, HostGid gid);
+// Makes upper/ and work/, in the container's directory or in a space of their own, with the limit in
+// force. The root directory of the container gets the mode and owner that the image's topmost layer
+// gives it, with the ids moved up to `uid` and `gid`. `uid`, which no other container has, is the
+// project's number, too, where the limit is a project quota.
+Result<void> make_upper(Snapshot& snapshot, HostUid uid, HostGid gid);
 
 // Which way to assemble the overlay; kAutomatic tries the first and, where the kernel has not got it,
 // takes the second.
@@ -54,6 +64,9 @@ struct MountedSnapshot {
 Result<MountedSnapshot> mount_snapshot(const Snapshot& snapshot, int user_namespace,
                                        OverlayMethod method = OverlayMethod::kAutomatic);
 
+// Takes a project quota away that the container has had. Before the directory goes: until then it is
+// known that the container has one.
+Result<void> lift_limit(int store, const SizeLimit& limit, HostUid uid);
 // Removes the container's directory and everything that it wrote. Fine when there is none.
 Result<void> remove_container_directory(int store, const std::string& container);
 

@@ -54,6 +54,10 @@ std::string bash_script() {
          "  case $previous in\n"
          "    --root|--runroot) COMPREPLY=($(compgen -d -- \"$word\")); return ;;\n"
          "    --network) COMPREPLY=($(compgen -W 'none host' -- \"$word\")); return ;;\n"
+         "    --storage) COMPREPLY=($(compgen -W 'overlay erofs' -- \"$word\")); return ;;\n"
+         "    --storage-opt) COMPREPLY=($(compgen -W 'size= limit=quota limit=image limit=tmpfs "
+         "directio' -- \"$word\"));\n"
+         "      compopt -o nospace; return ;;\n"
          "    -v|--volume) COMPREPLY=($(compgen -f -- \"$word\")); compopt -o nospace; return ;;\n"
          "    " +
          with_file +

@@ -48,6 +48,11 @@ std::string as_json(const std::vector<ListedContainer>& containers) {
     writer.member("started", container.started);
     if (container.status == ContainerStatus::kExited)
       writer.member("exitCode", container.exit_code);
+    writer.member("storage", storage::describe(container.storage.layers));
+    if (container.storage.limit) {
+      writer.member("sizeLimit", container.storage.limit->bytes);
+      writer.member("sizeLimitBy", name_of(container.storage.limit->method));
+    }
     writer.end_object();
   }
   writer.end_array();

@@ -75,7 +75,6 @@ constexpr Unsupported kUnsupported[] = {
     {"sig-proxy"},
     {"stop-signal"},
     {"stop-timeout"},
-    {"storage-opt"},
     {"sysctl"},
     {"ulimit"},
     {"userns"},
@@ -139,6 +138,11 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
        "no-new-privileges, seccomp=FILE|unconfined, apparmor=PROFILE, label=..., "
        "systempaths=unconfined, "
        "landlock=FILE"},
+      {"storage", 0, &run.storage, "WAY",
+       "layers as directories (overlay, the default) or as EROFS images (erofs)"},
+      {"storage-opt", 0, &run.storage_options, "OPTION",
+       "size=10g: limit of the root file system; limit=quota|image|tmpfs: how; directio: a page "
+       "cache of its own (erofs)"},
       {"timeout", 0, &run.timeout, "DURATION", "kill the container after 30s, 5m, 1h30m"},
       {"result", 0, &run.result_file, "FILE",
        "write how it ended as JSON: exit code, signal, OOM kill, timeout, memory, CPU time",

@@ -2,6 +2,7 @@
 // missing; not meant to be called by hand.
 //
 //   bulkhead-unpack STORE SOURCE [REFERENCE]
+//   bulkhead-unpack --erofs STORE DIFF-ID...   EROFS images of layers that are there
 //
 // Exit code: 0 done, 2 nothing there, 1 any other failure; the reason stands on standard error, and
 // what to do after "hint: ".
@@ -11,8 +12,10 @@
 #include <sys/stat.h>
 
 #include <cstdio>
+#include <string_view>
 
 #include "cli/unpack/confinement.h"
+#include "cli/unpack/erofs_writer.h"
 #include "storage/unpack/import.h"
 
 namespace {
@@ -23,6 +26,18 @@ int fail_with(const Error& error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
   if (!error.hint().empty()) std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
   return error.kind() == ErrorKind::kNotFound ? 2 : 1;
+}
+
+int make_erofs(int count, char** words) {
+  if (count < 4)
+    return fail_with({ErrorKind::kUsage, "usage: bulkhead-unpack --erofs STORE DIFF-ID..."});
+  (void)::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  ::umask(0077);
+  auto host = isolation::gather_host_facts();
+  if (!host) return fail_with(host.error());
+  cli::LayeredErofsWriter confinement(*std::move(host));
+  const auto made = storage::make_erofs_images(words[2], {words + 3, words + count}, confinement);
+  return made ? 0 : fail_with(made.error());
 }
 
 int unpack(int count, char** words) {
@@ -46,4 +61,7 @@ int unpack(int count, char** words) {
 
 }  // namespace
 
-int main(int count, char** words) { return unpack(count, words); }
+int main(int count, char** words) {
+  if (count > 1 && std::string_view(words[1]) == "--erofs") return make_erofs(count, words);
+  return unpack(count, words);
+}
