@@ -8,8 +8,8 @@ A suite is an executable tests/<area>/run. It prints one line for each test,
     SKIP NAME — REASON
 
 and may print anything else between them. It finds the programs by the environment: BULKHEAD,
-BULKHEAD_RUNTIME, BULKHEAD_BUILD (the release build), BULKHEAD_DEBUG_BUILD, BULKHEAD_FUZZ_BUILD and
-BULKHEAD_FULL (1 for long campaigns, else 0).
+BULKHEAD_RUNTIME, BULKHEAD_BUILD (the release build), BULKHEAD_DEBUG_BUILD, BULKHEAD_FUZZ_BUILD,
+BULKHEAD_ASAN_BUILD, BULKHEAD_TSAN_BUILD and BULKHEAD_FULL (1 for long campaigns, else 0).
 """
 
 import argparse
@@ -40,13 +40,19 @@ AREAS = {
     "fault": ["release"],
     "lab": ["release"],
     "fuzz": ["fuzz"],
+    "sanitize": ["release", "asan", "tsan"],
     "bench": ["release"],
 }
 BUILDS = {
     "debug": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
     "release": (["-DBULKHEAD_TESTS=ON"], ["all"]),
     "fuzz": ([], ["fuzzers"]),
+    "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
+    "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_test", "storage_unpack_test"]),
 }
+CLANG_BUILDS = ("fuzz", "asan", "tsan")
+# The whole programs, for the suites that run on them with --full alone.
+FULL_TARGETS = {"asan": ["unit_tests", "all"]}
 
 RESULT_LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: (?:—|--) (.*))?$")
 PR_SET_CHILD_SUBREAPER = 36
@@ -67,9 +73,11 @@ class Results:
             self.skipped.append((area, name, reason))
 
 
-def build(name, jobs):
+def build(name, jobs, full):
     """Configures and builds one preset; its error text, or nothing."""
     options, targets = BUILDS[name]
+    if full:
+        targets = FULL_TARGETS.get(name, targets)
     began = time.monotonic()
     print(f"== building {name}", flush=True)
     for command in (
@@ -278,9 +286,9 @@ def main():
     broken = {}
     for name in BUILDS:
         if any(name in AREAS[area] for area in areas) and not arguments.no_build:
-            if name == "fuzz" and not shutil.which("clang++-19"):
+            if name in CLANG_BUILDS and not shutil.which("clang++-19"):
                 continue
-            if error := build(name, jobs):
+            if error := build(name, jobs, arguments.full):
                 broken[name] = error
                 results.add("FAIL", "build", name, error)
                 print(f"FAIL build {name} — {error}", flush=True)
@@ -291,6 +299,8 @@ def main():
         BULKHEAD_BUILD=str(release),
         BULKHEAD_DEBUG_BUILD=str(ROOT / "build" / "debug"),
         BULKHEAD_FUZZ_BUILD=str(ROOT / "build" / "fuzz"),
+        BULKHEAD_ASAN_BUILD=str(ROOT / "build" / "asan"),
+        BULKHEAD_TSAN_BUILD=str(ROOT / "build" / "tsan"),
         BULKHEAD=str(program(release, "bulkhead")),
         BULKHEAD_RUNTIME=str(program(release, "bulkhead-runtime")),
         BULKHEAD_FULL="1" if arguments.full else "0",

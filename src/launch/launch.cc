@@ -119,7 +119,10 @@ Result<PidFd> launch_any(const AnyPlan& plan, const ChildInput& input, const Lau
                          ParentTasks& tasks) {
   TRY_ASSIGN(Outcome outcome, Outcome::make());
   // Only `start` asks for it; no other process of ours needs to hold it.
-  if (input.start_listener < 0) outcome.close_descriptor();
+  if (input.start_listener < 0)
+    outcome.close_descriptor();
+  else
+    TRY(outcome.seal());
   Channel child_end;
   auto cloned = clone_child(options.clone, outcome, child_end);
   if (!cloned) return std::unexpected(tasks.explain_no_child(std::move(cloned).error()));

@@ -1,21 +1,51 @@
 #include "launch/outcome.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <cstring>
 
 namespace bulkhead::launch {
+namespace {
+
+// They are put into messages without quotes.
+void make_printable(std::span<char> text) noexcept {
+  text.back() = '\0';
+  for (char& c : text) {
+    if (c == '\0') return;
+    if (c < 0x20 || c > 0x7E) c = '?';
+  }
+}
+
+}  // namespace
 
 SysResult<Outcome> Outcome::make() noexcept {
-  Fd file(static_cast<int>(::syscall(SYS_memfd_create, "outcome", MFD_CLOEXEC)));
+  Fd file(
+      static_cast<int>(::syscall(SYS_memfd_create, "outcome", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
   if (!file) return sys_fail("memfd_create");
   if (::ftruncate(file.get(), sizeof(Page)) != 0) return sys_fail("ftruncate");
-  return open(std::move(file));
+  return map(std::move(file));
+}
+
+SysResult<void> Outcome::seal() const noexcept {
+  if (::fcntl(file_.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) return sys_fail("fcntl(F_ADD_SEALS)");
+  return {};
 }
 
 SysResult<Outcome> Outcome::open(Fd file) noexcept {
+  // Not memory at all: no seals.
+  const int seals = ::fcntl(file.get(), F_GET_SEALS);
+  if (seals < 0) return sys_fail("fcntl(F_GET_SEALS)");
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) return sys_fail("fstat");
+  if ((seals & F_SEAL_SHRINK) == 0 || status.st_size < static_cast<off_t>(sizeof(Page)))
+    return sys_fail_with(EBADMSG, "the page of the outcome");
+  return map(std::move(file));
+}
+
+SysResult<Outcome> Outcome::map(Fd file) noexcept {
   void* const page =
       ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   if (page == MAP_FAILED) return sys_fail("mmap");
@@ -28,8 +58,8 @@ Outcome::~Outcome() {
 
 Failure Outcome::failure() const noexcept {
   Failure failure = page_->failure;
-  failure.layer[sizeof failure.layer - 1] = '\0';
-  failure.call[sizeof failure.call - 1] = '\0';
+  make_printable(failure.layer);
+  make_printable(failure.call);
   failure.subject[sizeof failure.subject - 1] = '\0';
   failure.head_size = std::min<std::uint32_t>(failure.head_size, sizeof failure.head);
   return failure;

@@ -37,8 +37,11 @@ class Outcome {
  public:
   // A new page, to be inherited by clone. Linux 3.17 (memfd_create).
   static SysResult<Outcome> make() noexcept;
-  // The page that another process made.
+  // The page that another process made and sealed: EBADMSG for a file that could be shorter than a
+  // page, now or later, because to read behind its end would kill us.
   static SysResult<Outcome> open(Fd file) noexcept;
+  // Before it is handed to a process that does not inherit it.
+  SysResult<void> seal() const noexcept;
 
   Outcome() = default;
   Outcome(Outcome&& other) noexcept
@@ -53,7 +56,8 @@ class Outcome {
   ~Outcome();
 
   Phase phase() const noexcept { return page_->phase.load(std::memory_order_acquire); }
-  // Only while phase() is kFailed. Every text ends in a NUL, whatever stands in the page.
+  // Only while phase() is kFailed. Every text ends in a NUL, whatever stands in the page, and the
+  // layer's and the call's names are printable.
   Failure failure() const noexcept;
 
   void set_executing() const noexcept;
@@ -70,6 +74,7 @@ class Outcome {
     std::atomic<Phase> phase;
     Failure failure;
   };
+  static SysResult<Outcome> map(Fd file) noexcept;
   Outcome(Fd file, Page* page) noexcept : file_(std::move(file)), page_(page) {}
 
   Fd file_;

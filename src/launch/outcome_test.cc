@@ -58,10 +58,34 @@ TEST(Outcome, CanBeHandedToAProcessThatDoesNotInheritIt) {
   const auto outcome = Outcome::make();
   ASSERT_TRUE(outcome);
   EXPECT_EQ(::fcntl(outcome->descriptor(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  ASSERT_TRUE(outcome->seal());
   const auto other = Outcome::open(Fd(::fcntl(outcome->descriptor(), F_DUPFD_CLOEXEC, 0)));
   ASSERT_TRUE(other);
   outcome->set_executing();
   EXPECT_EQ(other->phase(), Phase::kExecuting);
+}
+
+// A container's process that has been taken over could shorten the page under its reader.
+TEST(Outcome, IsTakenFromElsewhereOnlyWhereItCannotShrink) {
+  const auto outcome = Outcome::make();
+  ASSERT_TRUE(outcome);
+  const auto copy = [&] { return Fd(::fcntl(outcome->descriptor(), F_DUPFD_CLOEXEC, 0)); };
+  const auto unsealed = Outcome::open(copy());
+  ASSERT_FALSE(unsealed);
+  EXPECT_EQ(unsealed.error().error, EBADMSG);
+  ASSERT_EQ(::ftruncate(outcome->descriptor(), 8), 0);
+  ASSERT_TRUE(outcome->seal());
+  EXPECT_FALSE(Outcome::open(copy()));
+  EXPECT_NE(::ftruncate(outcome->descriptor(), 0), 0);
+  EXPECT_FALSE(Outcome::open(Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC))));
+}
+
+TEST(Outcome, NamesNothingThatATerminalWouldObey) {
+  const auto outcome = Outcome::make();
+  ASSERT_TRUE(outcome);
+  outcome->set_failed("a\x1b[2Jb", {"c\nd\xff", EPERM});
+  EXPECT_STREQ(outcome->failure().layer, "a?[2Jb");
+  EXPECT_STREQ(outcome->failure().call, "c?d?");
 }
 
 }  // namespace

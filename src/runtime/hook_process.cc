@@ -12,12 +12,14 @@
 #include <cstring>
 #include <ctime>
 
+#include "runtime/hook_output.h"
 #include "sys/fd.h"
 
 namespace bulkhead::runtime {
 namespace {
 
 constexpr std::size_t kStackSize = 32 * 1024;
+constexpr int kMostPieces = 64;  // of 1 KiB
 
 struct Start {
   const HookCommand* command;
@@ -61,33 +63,14 @@ std::int64_t now_milliseconds() noexcept {
   return static_cast<std::int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// The last bytes of a stream in a buffer of fixed size.
-class Tail {
- public:
-  explicit Tail(std::span<char> buffer) : buffer_(buffer) {}
-  std::size_t size() const noexcept { return size_; }
-  void append(std::span<const char> text) noexcept {
-    if (text.size() > buffer_.size()) text = text.last(buffer_.size());
-    const std::size_t excess =
-        size_ + text.size() > buffer_.size() ? size_ + text.size() - buffer_.size() : 0;
-    std::memmove(buffer_.data(), buffer_.data() + excess, size_ - excess);
-    size_ -= excess;
-    std::ranges::copy(text, buffer_.begin() + static_cast<std::ptrdiff_t>(size_));
-    size_ += text.size();
-  }
+enum class Piece { kRead, kNothingYet, kEnd };
 
- private:
-  std::span<char> buffer_;
-  std::size_t size_ = 0;
-};
-
-// False at end of file.
-bool read_into(int fd, Tail& tail) noexcept {
+Piece read_into(int fd, OutputTail& tail) noexcept {
   std::array<char, 1024> piece;
   const ssize_t count = ::read(fd, piece.data(), piece.size());
-  if (count < 0) return errno == EINTR || errno == EAGAIN;
+  if (count < 0) return errno == EINTR || errno == EAGAIN ? Piece::kNothingYet : Piece::kEnd;
   tail.append({piece.data(), static_cast<std::size_t>(count)});
-  return count > 0;
+  return count > 0 ? Piece::kRead : Piece::kEnd;
 }
 
 SysResult<PidFd> start_process(Start& start) noexcept {
@@ -128,7 +111,7 @@ SysResult<HookEnd> run_hook_process(const HookCommand& command, std::span<char> 
   writing.reset();
 
   HookEnd end;
-  Tail tail(output);
+  OutputTail tail(output);
   const std::int64_t deadline = now_milliseconds() + command.timeout_milliseconds;
   std::array<struct pollfd, 3> items{
       {{process->get(), POLLIN, 0}, {reading.get(), POLLIN, 0}, {command.watched, POLLIN, 0}}};
@@ -159,13 +142,13 @@ SysResult<HookEnd> run_hook_process(const HookCommand& command, std::span<char> 
       end.abandoned = true;
       kill_all();
     }
-    if (ready > 0 && items[1].revents != 0 && !read_into(reading.get(), tail)) items[1].fd = -1;
+    if (ready > 0 && items[1].revents != 0 && read_into(reading.get(), tail) == Piece::kEnd)
+      items[1].fd = -1;
   }
-  // A process that the hook left behind may hold the pipe open: take what is there and no more.
-  while (items[1].fd >= 0) {
-    const std::size_t before = tail.size();
-    if (!read_into(reading.get(), tail) || tail.size() == before) break;
-  }
+  // A process that the hook left behind may hold the pipe open, and write on: take what a pipe can hold
+  // and no more.
+  for (int pieces = 0; items[1].fd >= 0 && pieces < kMostPieces; ++pieces)
+    if (read_into(reading.get(), tail) != Piece::kRead) break;
   end.output_size = tail.size();
   auto status = process->wait();
   if (!status) return std::unexpected(status.error());

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "runtime/hook_output.h"
 #include "runtime/hook_process.h"
 #include "sys/file.h"
 
@@ -41,13 +42,6 @@ std::vector<char*> pointers_to(std::vector<std::string>& strings) {
   for (std::string& text : strings) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
-}
-
-// The last line that is not empty, for a message.
-std::string_view last_line(std::string_view output) {
-  output = trim(output);
-  const std::size_t line_end = output.rfind('\n');
-  return line_end == std::string_view::npos ? output : output.substr(line_end + 1);
 }
 
 }  // namespace
@@ -111,18 +105,9 @@ SysResult<void> PreparedHooks::run() const noexcept {
   return {};
 }
 
-// "PATH: the last line of what it said", in memory that was set aside before clone.
+// In memory that was set aside before clone.
 const char* PreparedHooks::report(const Entry& entry, std::string_view output) const noexcept {
-  char* at = report_.data();
-  const char* const end = at + report_.size() - 1;
-  const auto append = [&](std::string_view text) {
-    text = text.substr(0, static_cast<std::size_t>(end - at));
-    at = std::ranges::copy(text, at).out;
-  };
-  append(entry.path);
-  if (const std::string_view line = last_line(output); !line.empty()) append(": "), append(line);
-  *at = '\0';
-  return report_.data();
+  return write_report(report_, entry.path, output);
 }
 
 Result<void> PreparedHooks::run_entry(const Entry& entry, int watched) const {
@@ -132,23 +117,7 @@ Result<void> PreparedHooks::run_entry(const Entry& entry, int watched) const {
   const std::string name = describe(stage_, entry.path);
   auto end = run_hook_process(command, output);
   if (!end) return std::unexpected(Error(end.error()).within(name));
-  const std::string_view said = trim(std::string_view(output.data(), end->output_size));
-  const std::string quote = said.empty() ? "" : "; it said: " + quoted(said, kOutputKept);
-  if (end->abandoned)
-    return fail(
-        ErrorKind::kSystem,
-        name + ": killed, because the container's process had been killed meanwhile" + quote);
-  if (end->timed_out)
-    return fail(ErrorKind::kSystem, name + ": killed after its timeout of " +
-                                        std::to_string(entry.timeout_milliseconds / 1000) + " s" +
-                                        quote);
-  if (end->status.signal != 0)
-    return fail(ErrorKind::kSystem,
-                name + ": killed by signal " + std::to_string(end->status.signal) + quote);
-  if (end->status.code != 0)
-    return fail(ErrorKind::kSystem,
-                name + ": exit code " + std::to_string(end->status.code) + quote);
-  return {};
+  return judge_hook(name, *end, entry.timeout_milliseconds, {output.data(), end->output_size});
 }
 
 Result<void> run_hooks(HookStage stage, std::span<const oci::Hook> hooks, std::string_view state,

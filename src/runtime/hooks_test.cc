@@ -36,6 +36,16 @@ TEST(Hooks, ReadTheStateFromStandardInput) {
   EXPECT_EQ(text_of(place / "two"), state);
 }
 
+TEST(Hooks, AreQuotedByTheLastOfWhatTheySaid) {
+  const auto failed =
+      run(shell("i=0; while [ $i -lt 400 ]; do echo line $i of many; i=$((i+1)); done; "
+                "printf 'the end\\033[2J'; exit 3"));
+  ASSERT_FALSE(failed);
+  const std::string& message = failed.error().message();
+  EXPECT_NE(message.find("exit code 3"), std::string::npos) << message;
+  EXPECT_NE(message.find("the end\\x1b[2J\""), std::string::npos) << message;
+}
+
 TEST(Hooks, CannotChangeWhatTheNextOneReads) {
   const TemporaryDirectory place;
   const std::vector<oci::Hook> hooks = {shell("echo forged > /proc/self/fd/0; true"),

@@ -1,5 +1,6 @@
 #include "runtime/record_json.h"
 
+#include "base/text.h"
 #include "json/parse.h"
 #include "json/writer.h"
 
@@ -17,9 +18,67 @@ std::string_view name_of(CgroupDriver driver) {
   return "cgroupfs";
 }
 
-std::string text_of(const json::Value& object, std::string_view key) {
-  const json::Value* value = object.find(key);
-  return value == nullptr ? std::string() : std::string(value->as_string());
+// Reads what is there and refuses what is of another kind: a record that another version or somebody
+// else has written decides what is killed and removed. What is absent keeps its default, as older
+// versions had fewer fields.
+class Fields {
+ public:
+  explicit Fields(const json::Value& object) : object_(object) {}
+
+  void text(std::string_view key, std::string& into) {
+    if (const json::Value* value = find(key, json::Type::kString)) into = value->as_string();
+  }
+  void flag(std::string_view key, bool& into) {
+    if (const json::Value* value = find(key, json::Type::kBoolean)) into = value->as_boolean();
+  }
+  // Each of the texts has to be `accepted`.
+  template <class Accepted>
+  void texts(std::string_view key, std::vector<std::string>& into, Accepted accepted) {
+    const json::Value* list = find(key, json::Type::kArray);
+    if (list == nullptr) return;
+    for (const json::Value& item : list->items()) {
+      if (item.type() != json::Type::kString || !accepted(item.as_string()))
+        return refuse(key, "holds what is no path of a group");
+      into.emplace_back(item.as_string());
+    }
+  }
+  void annotations(std::string_view key, oci::Annotations& into) {
+    const json::Value* object = find(key, json::Type::kObject);
+    if (object == nullptr) return;
+    for (const auto& [name, value] : object->members()) {
+      if (value.type() != json::Type::kString) return refuse(key, "holds what is no text");
+      into.emplace(name, value.as_string());
+    }
+  }
+  void refuse(std::string_view key, std::string_view why) {
+    if (problem_.empty()) problem_ = quoted(key) + " " + std::string(why);
+  }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  const json::Value* find(std::string_view key, json::Type type) {
+    const json::Value* value = object_.find(key);
+    if (value == nullptr || value->type() == type) return value;
+    refuse(key, std::string("is not ").append(json::type_name(type)));
+    return nullptr;
+  }
+
+  const json::Value& object_;
+  std::string problem_;
+};
+
+// Absolute, and nothing in it that leads elsewhere than it says.
+bool is_plain_path(std::string_view path) {
+  if (!path.starts_with('/')) return false;
+  for (const std::string_view part : split(path.substr(1), '/'))
+    if (part == "." || part == ".." || part.find('\0') != std::string_view::npos) return false;
+  return true;
+}
+
+// "memory:/sys/fs/cgroup/memory/x", ":/sys/fs/cgroup/x".
+bool is_group(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  return colon != std::string_view::npos && is_plain_path(text.substr(colon + 1));
 }
 
 }  // namespace
@@ -61,33 +120,30 @@ std::string encode_record(const Record& record) {
 
 Result<Record> decode_record(std::string_view text) {
   TRY_ASSIGN(const json::Document document, json::parse(text));
-  const json::Value& object = document.root();
+  Fields fields(document.root());
   Record record;
-  record.id = text_of(object, "id");
-  record.oci_version = text_of(object, "ociVersion");
-  record.bundle = text_of(object, "bundle");
-  record.rootfs = text_of(object, "rootfs");
-  record.created = text_of(object, "created");
+  fields.text("id", record.id);
+  fields.text("ociVersion", record.oci_version);
+  fields.text("bundle", record.bundle);
+  fields.text("rootfs", record.rootfs);
+  fields.text("created", record.created);
+  fields.annotations("annotations", record.annotations);
+  fields.texts("cgroups", record.cgroup_directories, is_group);
+  fields.texts("foundCgroups", record.found_cgroups, is_group);
+  fields.texts("resctrl", record.resctrl_directories, is_plain_path);
+  std::string driver(name_of(record.cgroup_driver));
+  fields.text("cgroupDriver", driver);
+  for (const auto known :
+       {CgroupDriver::kCgroupfs, CgroupDriver::kSystemd, CgroupDriver::kDisabled})
+    if (name_of(known) == driver) record.cgroup_driver = known;
+  if (name_of(record.cgroup_driver) != driver)
+    fields.refuse("cgroupDriver", "is " + quoted(driver) + ", which this version does not know");
+  fields.flag("ownPidNamespace", record.own_pid_namespace);
+  fields.flag("poststopHooks", record.has_poststop_hooks);
+  if (!fields.problem().empty())
+    return fail(ErrorKind::kInvalid, "not a container's record: " + fields.problem(),
+                "the state directory was changed from outside, or by another version");
   if (record.id.empty()) return fail(ErrorKind::kInvalid, "not a container's record");
-  if (const json::Value* annotations = object.find("annotations"))
-    for (const auto& [key, value] : annotations->members())
-      record.annotations.emplace(key, value.as_string());
-  if (const json::Value* groups = object.find("cgroups"))
-    for (const json::Value& group : groups->items())
-      record.cgroup_directories.emplace_back(group.as_string());
-  if (const json::Value* groups = object.find("foundCgroups"))
-    for (const json::Value& group : groups->items())
-      record.found_cgroups.emplace_back(group.as_string());
-  if (const json::Value* directories = object.find("resctrl"))
-    for (const json::Value& directory : directories->items())
-      record.resctrl_directories.emplace_back(directory.as_string());
-  const std::string driver = text_of(object, "cgroupDriver");
-  if (driver == "systemd") record.cgroup_driver = CgroupDriver::kSystemd;
-  if (driver == "disabled") record.cgroup_driver = CgroupDriver::kDisabled;
-  if (const json::Value* own = object.find("ownPidNamespace"))
-    record.own_pid_namespace = own->as_boolean();
-  if (const json::Value* hooks = object.find("poststopHooks"))
-    record.has_poststop_hooks = hooks->as_boolean();
   return record;
 }
 

@@ -121,6 +121,25 @@ TEST(ContainerDirectory, RefusesARecordThatIsNone) {
     EXPECT_FALSE(decode_record(text)) << text;
 }
 
+TEST(ContainerDirectory, RefusesARecordOfAnotherMaking) {
+  for (const char* field :
+       {R"("cgroups":"memory:/x")", R"("cgroups":[1])", R"("cgroups":["memory"])",
+        R"("cgroups":["memory:relative"])", R"("cgroups":["memory:/sys/fs/cgroup/memory/x/../.."])",
+        R"("foundCgroups":{})", R"("resctrl":["x"])", R"("resctrl":["/sys/./fs"])",
+        R"("annotations":[])", R"("annotations":{"a":1})", R"("cgroupDriver":"other")",
+        R"("cgroupDriver":1)", R"("ownPidNamespace":"no")", R"("poststopHooks":0)",
+        R"("bundle":1)"})
+    EXPECT_FALSE(decode_record(std::string(R"({"id":"web",)") + field + "}")) << field;
+}
+
+TEST(ContainerDirectory, TakesTheRecordOfAnOlderVersion) {
+  const auto record =
+      decode_record(R"({"id":"web","bundle":"/b","cgroups":["pids:/x"],"later":1})");
+  ASSERT_TRUE(record) << record.error().message();
+  EXPECT_EQ(record->cgroup_directories, std::vector<std::string>{"pids:/x"});
+  EXPECT_TRUE(record->own_pid_namespace);
+}
+
 TEST(ContainerDirectory, KeepsTheConfiguration) {
   const TemporaryDirectory place;
   const auto directory = ContainerDirectory::take(place.path(), "web");
