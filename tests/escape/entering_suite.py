@@ -2,9 +2,11 @@
 """Attacks on processes that enter a container, from those who are in it."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -114,6 +116,38 @@ def only_standard_descriptors_are_open_inside(work):
         done = container.exec("guest", "descriptors")
         numbers = {line.split(" ")[0] for line in done.stdout.splitlines()}
         expect(numbers <= {"0", "1", "2"}, f"exec: {done.stdout}")
+
+
+def abstract_sockets_of(pid):
+    """The names that every process of the network namespace could connect to, whatever its root."""
+    held = set()
+    for file in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            held.add(os.readlink(file).removeprefix("socket:[").rstrip("]"))
+    lines = pathlib.Path("/proc/self/net/unix").read_text(errors="replace").splitlines()[1:]
+    return [fields[7] for fields in map(str.split, lines)
+            if len(fields) > 7 and fields[7].startswith("@") and fields[6] in held]
+
+
+@suite.test
+def cve_2020_15257_a_container_brings_no_abstract_socket(work):
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(f"\0bulkhead-test-{os.getpid()}")
+        expect(abstract_sockets_of("self"), "the control is not seen")
+    config = default_config(["sleep", "100"])
+    config["linux"]["namespaces"] = [one for one in config["linux"]["namespaces"] if one["type"] != "network"]
+    bundle, name = work.bundle(config), work.new_id()
+    # Not through pipes: the container would hold them open.
+    done = subprocess.run(work.command("create", "--bundle", bundle, name), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60, check=False)
+    try:
+        equal(done.returncode, 0, "create")
+        pid = json.loads(work.call("state", name).stdout)["pid"]
+        equal(abstract_sockets_of(pid), [], "while it waits for its start")
+        equal(work.call("start", name).returncode, 0, "start")
+        equal(abstract_sockets_of(pid), [], "while it runs")
+    finally:
+        work.call("delete", "--force", name)
 
 
 if __name__ == "__main__":

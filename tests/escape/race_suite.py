@@ -107,7 +107,8 @@ def cve_2025_31133_a_null_device_that_is_swapped_masks_nothing_else(work):
     root = root_with_own_dev(work)
     os.mknod(root / "dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     (root / "dev/trap").symlink_to(outside / "file")
-    config = default_config(["sh", "-c", "stat -c %t:%T /proc/timer_list; echo ESCAPED > /proc/timer_list; true"])
+    script = "stat -c %t:%T /proc/timer_list; echo ESCAPED > /proc/timer_list; true"
+    config = default_config(["sh", "-c", script])
     without_mounts_at(config, "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue")
 
     def check(done, which):
@@ -157,7 +158,8 @@ def cve_2025_52881_a_procfs_that_is_swapped_takes_no_writes_elsewhere(work):
     root = work.own_root()
     (root / "proc").mkdir(exist_ok=True)
     (root / "trap").symlink_to(outside)
-    config = merge(default_config(["sh", "-c", "cat /proc/sys/kernel/shm_rmid_forced /proc/self/oom_score_adj"]),
+    script = "cat /proc/sys/kernel/shm_rmid_forced /proc/self/oom_score_adj"
+    config = merge(default_config(["sh", "-c", script]),
                    {"process": {"oomScoreAdj": 321}, "linux": {"sysctl": {"kernel.shm_rmid_forced": "1"}}})
 
     def check(done, which):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -17,7 +18,7 @@ import termios
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from bulkhead_support import Host, LIVE, Running, main
+from bulkhead_support import BULKHEAD, Host, LIVE, Running, main
 from support.bundles import FULL, Traces, image_file
 from support.harness import Suite, equal, expect
 
@@ -243,6 +244,38 @@ def explain_tells_without_doing(host):
     expect(len(told["notIsolated"]) >= 2, told["notIsolated"])
     equal(host.call("explain", "run", "--banana", "busybox").returncode, 125)
     equal(host.containers(), [], "containers")
+
+
+def libraries(pid):
+    """The shared libraries in the memory of a process."""
+    lines = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
+    return {pathlib.Path(line.split()[-1]).name for line in lines if ".so" in line}
+
+
+@suite.test
+def no_library_of_networks_ciphers_or_fuse_is_loaded_on_the_start_path(host):
+    expect(any(name.startswith("libc.so") for name in libraries("self")), "the control has no library")
+    with Running(host) as container:
+        loaded = libraries(container.process.pid)
+        bad = [name for name in loaded
+               if re.match(r"lib(curl|ssl|crypto|gnutls|fuse|nss|resolv|archive)", name)]
+        equal(bad, [], f"of {sorted(loaded)}")
+
+
+@suite.test
+def a_store_that_others_may_write_to_is_refused(host):
+    store = host.directory / "shared-store"
+    for mode, owner in ((0o777, 0), (0o720, 0), (0o700, 1000)):
+        store.mkdir()
+        os.chmod(store, mode)
+        os.chown(store, owner, owner)
+        done = subprocess.run([BULKHEAD, "--root", str(store), "--runroot", str(host.runroot), "run",
+                               "--rm", "busybox", "true"], capture_output=True, text=True, timeout=60,
+                              check=False, stdin=subprocess.DEVNULL)
+        expect(done.returncode == 125 and "others may write to it" in done.stderr,
+               f"{mode:o} {owner}: {done}")
+        equal(os.listdir(store), [], "made in it")
+        store.rmdir()
 
 
 @suite.test
