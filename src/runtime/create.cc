@@ -28,8 +28,8 @@
 #include "runtime/console_socket.h"
 #include "runtime/pid_file.h"
 #include "runtime/procfs.h"
-#include "runtime/systemd_scope.h"
 #include "runtime/terminal_pump.h"
+#include "runtime/undo.h"
 #include "runtime/unsupported.h"
 #include "runtime/warnings.h"
 #include "sys/file.h"
@@ -40,48 +40,6 @@ namespace {
 using launch::ContainerPlan;
 
 constexpr std::size_t kLargestMountinfo = 64U << 20;
-
-// Undoes a creation that fails half way: the cgroups, then the record and with it the id. Once hooks
-// may have run, the poststop hooks end what they have begun.
-class Undo {
- public:
-  explicit Undo(ContainerDirectory directory) : directory_(std::move(directory)) {}
-  ~Undo() {
-    if (!directory_) return;
-    (void)cgroups_.abandon();
-    if (scope_) (void)stop_scope(*scope_);
-    (void)isolation::remove_resctrl(resctrl_);
-    (void)std::move(*directory_).remove();
-    // The error that is on its way says more than theirs would.
-    (void)run_all_hooks(HookStage::kPoststop, poststop_, stopped_state_);
-  }
-  Undo(const Undo&) = delete;
-  Undo& operator=(const Undo&) = delete;
-
-  ContainerDirectory& directory() { return *directory_; }
-  isolation::CgroupSet& cgroups() { return cgroups_; }
-  // systemd has been asked to make the scope of this container.
-  void stop_with(Record scope) { scope_ = std::move(scope); }
-  void leave_resctrl(std::vector<std::string> directories) { resctrl_ = std::move(directories); }
-  void end_with_hooks(std::span<const oci::Hook> poststop, std::string stopped_state) {
-    poststop_ = poststop;
-    stopped_state_ = std::move(stopped_state);
-  }
-  // The creation has succeeded: nothing is undone any more.
-  void release(std::optional<ContainerDirectory>& directory, isolation::CgroupSet& cgroups) {
-    directory.emplace(std::move(*directory_));
-    directory_.reset();
-    cgroups = std::move(cgroups_);
-  }
-
- private:
-  std::optional<ContainerDirectory> directory_;
-  isolation::CgroupSet cgroups_;
-  std::optional<Record> scope_;
-  std::vector<std::string> resctrl_;
-  std::span<const oci::Hook> poststop_;
-  std::string stopped_state_;
-};
 
 bool is_new(const isolation::NamespacePlan& plan) {
   return plan.wish == isolation::NamespaceWish::kNew;
@@ -229,26 +187,10 @@ isolation::Request request_of(const NewContainer& wanted) {
 }
 
 Record record_of(const NewContainer& wanted, const Planned& planned) {
-  const ContainerPlan& plan = planned.layers;
-  Record record;
-  record.id = wanted.options.id;
-  record.oci_version = wanted.spec.oci_version;
-  record.bundle = wanted.bundle;
-  record.rootfs = wanted.spec.root->path.starts_with('/')
-                      ? wanted.spec.root->path
-                      : wanted.bundle + "/" + wanted.spec.root->path;
-  record.created = now_rfc3339();
-  record.annotations = wanted.spec.annotations;
-  record.cgroup_directories = isolation::cgroup_record(plan.get<isolation::CgroupLimits>());
-  // A path of the caller's may lead to groups of his: they outlive the container.
-  if (!wanted.spec.linux_.cgroups_path.empty())
-    for (const std::string& entry : record.cgroup_directories)
-      if (::access(entry.c_str() + entry.find(":/") + 1, F_OK) == 0)
-        record.found_cgroups.push_back(entry);
+  Record record = new_record(wanted.options, wanted.spec, wanted.bundle,
+                             planned.layers.get<isolation::CgroupLimits>());
   if (planned.resctrl) record.resctrl_directories = isolation::resctrl_record(*planned.resctrl);
-  record.cgroup_driver = wanted.options.common.cgroup_driver;
-  record.own_pid_namespace = is_new(plan.get<isolation::PidNamespace>());
-  record.has_poststop_hooks = wanted.spec.hooks && !wanted.spec.hooks->poststop.empty();
+  record.own_pid_namespace = is_new(planned.layers.get<isolation::PidNamespace>());
   return record;
 }
 
@@ -406,6 +348,27 @@ Result<Bundle> load_bundle(const CreateOptions& options) {
   bundle.spec = std::move(*spec);
   TRY_WITHIN(config, oci::validate(bundle.spec));
   return bundle;
+}
+
+Record new_record(const CreateOptions& options, const oci::Spec& spec, const std::string& bundle,
+                  const isolation::CgroupLimits::Plan& groups) {
+  Record record;
+  record.id = options.id;
+  record.oci_version = spec.oci_version;
+  record.bundle = bundle;
+  record.rootfs =
+      spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
+  record.created = now_rfc3339();
+  record.annotations = spec.annotations;
+  record.cgroup_directories = isolation::cgroup_record(groups);
+  // A path of the caller's may lead to groups of his: they outlive the container.
+  if (!spec.linux_.cgroups_path.empty())
+    for (const std::string& entry : record.cgroup_directories)
+      if (::access(entry.c_str() + entry.find(":/") + 1, F_OK) == 0)
+        record.found_cgroups.push_back(entry);
+  record.cgroup_driver = options.common.cgroup_driver;
+  record.has_poststop_hooks = spec.hooks && !spec.hooks->poststop.empty();
+  return record;
 }
 
 Result<std::vector<std::string>> create_container(CreateOptions options) {

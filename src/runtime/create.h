@@ -66,6 +66,10 @@ struct Bundle {
 inline constexpr std::size_t kMostConfigBytes = 16 << 20;
 Result<Bundle> load_bundle(const CreateOptions& options);
 
+// What is to be remembered of a new container; it has a pid namespace of its own.
+Record new_record(const CreateOptions& options, const oci::Spec& spec, const std::string& bundle,
+                  const isolation::CgroupLimits::Plan& groups);
+
 // `create`: a container from a bundle, left waiting for its start. The warnings.
 Result<std::vector<std::string>> create_container(CreateOptions options);
 

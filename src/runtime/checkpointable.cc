@@ -1,0 +1,69 @@
+#include "runtime/checkpointable.h"
+
+#include <algorithm>
+
+#include "isolation/landlock/landlock.h"
+#include "isolation/namespace.h"
+
+namespace bulkhead::runtime {
+namespace {
+
+using oci::NamespaceType;
+
+std::unexpected<Error> refuse(std::string_view field, std::string_view why, std::string_view hint) {
+  return fail(
+      ErrorKind::kUnsupported,
+      std::string(field) + ": a container with it cannot be checkpointed: " + std::string(why),
+      std::string(hint));
+}
+
+const oci::Namespace* namespace_of(const oci::Spec& spec, NamespaceType type) {
+  const auto& list = spec.linux_.namespaces;
+  const auto found =
+      std::ranges::find_if(list, [&](const oci::Namespace& entry) { return entry.type == type; });
+  return found == list.end() ? nullptr : &*found;
+}
+
+Result<void> refuse_namespaces(const oci::Spec& spec) {
+  for (const NamespaceType type : {NamespaceType::kPid, NamespaceType::kMount})
+    if (namespace_of(spec, type) == nullptr)
+      return refuse("/linux/namespaces",
+                    "it has no " + std::string(isolation::namespace_name(type)) +
+                        " namespace of its own, and the host's cannot be brought back",
+                    "run it with a namespace of its own");
+  for (const oci::Namespace& entry : spec.linux_.namespaces)
+    if (!entry.path.empty() && entry.type != NamespaceType::kNetwork)
+      return refuse("/linux/namespaces",
+                    "it has joined a " + std::string(isolation::namespace_name(entry.type)) +
+                        " namespace by path, and only a network namespace can be joined again",
+                    "run it with a namespace of its own");
+  return {};
+}
+
+}  // namespace
+
+Result<void> refuse_uncheckpointable(const oci::Spec& spec) {
+  TRY(refuse_namespaces(spec));
+  if (spec.annotations.contains(std::string(isolation::Landlock::kAnnotation)))
+    return refuse("/annotations", "CRIU does not know Landlock, and would restore it without",
+                  "run it without the Landlock rules");
+  if (spec.linux_.seccomp && !spec.linux_.seccomp->listener_path.empty())
+    return refuse("/linux/seccomp/listenerPath",
+                  "the agent that answers its system calls cannot be connected again",
+                  "use a profile without notifications");
+  if (!spec.linux_.net_devices.empty())
+    return refuse("/linux/netDevices", "devices that were moved in cannot be made anew",
+                  "give it a network namespace that was made before, by its path");
+  if (spec.linux_.intel_rdt)
+    return refuse("/linux/intelRdt", "its resctrl group is not restored", "leave the field out");
+  if (spec.linux_.memory_policy)
+    return refuse("/linux/memoryPolicy", "CRIU does not keep it", "use cpuset mems instead");
+  if (spec.process && spec.process->io_priority)
+    return refuse("/process/ioPriority", "CRIU does not keep it", "leave the field out");
+  if (spec.process && spec.process->scheduler &&
+      spec.process->scheduler->policy == "SCHED_DEADLINE")
+    return refuse("/process/scheduler", "CRIU does not keep deadlines", "use another policy");
+  return {};
+}
+
+}  // namespace bulkhead::runtime

@@ -1,0 +1,12 @@
+// What CRIU cannot bring back, or would bring back without saying so in another form.
+#pragma once
+
+#include "base/result.h"
+#include "oci/spec.h"
+
+namespace bulkhead::runtime {
+
+// kUnsupported, with the field and what to do. The same for a checkpoint and for a restore.
+Result<void> refuse_uncheckpointable(const oci::Spec& spec);
+
+}  // namespace bulkhead::runtime

@@ -1,0 +1,444 @@
+#!/usr/bin/env python3
+"""checkpoint and restore by the real CRIU: what goes on, what holds afterwards, and what a failure
+leaves."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+from inside import (DISK, GROUPS, Suite, default_config, equal, expect, groups_of_containers, keys,
+                    main, merge)
+from support.bundles import FULL
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "integration"))
+from runtime_support import Listener
+
+suite = Suite("checkpoint")
+PATIENCE = 240
+# A word that only the process's memory has, and a count.
+COUNTER = ("word=$(cat /proc/sys/kernel/random/uuid); count=0; "
+           "while :; do count=$((count + 1)); echo $word $count; sleep 0.1; done")
+
+
+def full(test):
+    """Rows that a sample does without."""
+    return suite.test(test) if FULL else test
+
+
+class Traveller:
+    """A container that is run in the background, checkpointed and restored."""
+
+    def __init__(self, work, config, *options):
+        self.work = work
+        self.name = work.new_id()
+        self.images = work.directory / f"{self.name}.images"
+        self.bundle = work.bundle(config, own_root=True)
+        self.start("run", "--detach", *options)
+
+    def start(self, command, *options):
+        """By a command that leaves the container with a pipe as its output."""
+        reading, writing = os.pipe()
+        done = subprocess.run(
+            self.work.command(command, "--bundle", self.bundle, *options, self.name),
+            stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, text=True,
+            timeout=PATIENCE, check=False)
+        os.close(writing)
+        self.output = os.fdopen(reading, encoding="utf-8", errors="replace")
+        return done
+
+    def __enter__(self):
+        equal(self.state()["status"], "running", "after the start")
+        return self
+
+    def __exit__(self, *_):
+        self.work.call("delete", "--force", self.name)
+        self.output.close()
+
+    def call(self, command, *arguments, **more):
+        return self.work.call(command, *arguments, self.name, timeout=PATIENCE, **more)
+
+    def exec(self, *arguments):
+        return self.work.call("exec", self.name, *arguments, timeout=PATIENCE)
+
+    def state(self):
+        done = self.call("state")
+        equal(done.returncode, 0, f"state: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def checkpoint(self, *options, images=None):
+        done = self.call("checkpoint", "--image-path", images or self.images, *options)
+        equal(done.returncode, 0, f"checkpoint: {done.stderr}{self.log('dump.log', images)}")
+
+    def restore(self, *options, images=None):
+        done = self.start("restore", "--image-path", images or self.images, "--detach", *options)
+        equal(done.returncode, 0, f"restore: {done.stderr}{self.log('restore.log', images)}")
+
+    def refused(self, *options, images=None):
+        done = self.start("restore", "--image-path", images or self.images, "--detach", *options)
+        expect(done.returncode != 0, "it was restored")
+        equal(self.call("state").returncode, 1, "there is a container")
+        return done.stderr
+
+    def log(self, name, images=None):
+        try:
+            lines = ((images or self.images) / name).read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n  " + "\n  ".join(lines[-40:])
+
+    def move(self, *options, back=()):
+        self.checkpoint(*options)
+        equal(self.state()["status"], "stopped", "after the checkpoint")
+        self.delete()
+        self.restore(*back)
+
+    def delete(self):
+        done = self.call("delete")
+        equal(done.returncode, 0, f"delete: {done.stderr}")
+        self.output.close()
+        self.nothing_is_left()
+
+    def nothing_is_left(self):
+        equal([path for path in groups_of_containers() if self.name in path], [], "groups")
+        expect(not (self.work.state / self.name).exists(), "state is left")
+        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+            expect(self.name not in mounts.read(), "a mount is left")
+
+    def group(self, file):
+        return (GROUPS / "bulkhead-runtime" / self.name / file).read_text()
+
+    def root(self):
+        return pathlib.Path(json.loads((self.bundle / "config.json").read_text())["root"]["path"])
+
+    def counted(self):
+        """The next line of the counter: its word and its number."""
+        word, number = self.output.readline().split()
+        return word, int(number)
+
+
+def shell(script, *changes):
+    config = default_config(["sh", "-c", script])
+    for change in changes:
+        merge(config, change)
+    return config
+
+
+@suite.test
+def a_process_goes_on_where_it_was(work):
+    with Traveller(work, shell(COUNTER)) as container:
+        word, first = container.counted()
+        time.sleep(1)
+        container.checkpoint()
+        equal(container.state()["status"], "stopped", "after the checkpoint")
+        last = [line.split() for line in container.output.read().splitlines()][-1]
+        equal(last[0], word, "its own word")
+        container.delete()
+        pid_file = work.directory / "restored-pid"
+        container.restore("--pid-file", pid_file)
+        word_after, number = container.counted()
+        equal(word_after, word, "the word in its memory")
+        expect(int(last[1]) <= number <= int(last[1]) + 2, f"{last[1]} and then {number}")
+        expect(number > first, f"it began anew: {number}")
+        state = container.state()
+        equal((state["status"], state["pid"]), ("running", int(pid_file.read_text())), "state")
+        equal(container.exec("sh", "-c", "echo $$; cat /proc/self/cgroup").stdout.split()[1:],
+              ["0::/"], "exec")
+        equal(json.loads(container.call("ps", "--format=json").stdout)[0], state["pid"], "ps")
+        equal(container.call("pause").returncode, 0, "pause")
+        equal(container.call("resume").returncode, 0, "resume")
+        equal(work.call("kill", container.name, "KILL").returncode, 0, "kill")
+        deadline = time.monotonic() + 30
+        while container.state()["status"] != "stopped" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        container.delete()
+
+
+def restrictions(container):
+    """What the kernel says of the first process: identical before and after."""
+    names = ("NoNewPrivs", "Seccomp", "Seccomp_filters", "CapBnd", "CapPrm", "CapEff", "CapInh",
+             "CapAmb", "Uid", "Gid", "Groups")
+    text = pathlib.Path(f"/proc/{container.state()['pid']}/status").read_text()
+    status = {line.split(":")[0]: line.split()[1:] for line in text.splitlines()}
+    mounts = pathlib.Path(f"/proc/{container.state()['pid']}/mountinfo").read_text().splitlines()
+    flags = sorted((line.split()[4], *sorted(line.split()[5].split(","))) for line in mounts)
+    return {name: status.get(name) for name in names}, flags
+
+
+SECCOMP = {"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+    {"names": ["chroot"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}}}
+
+
+@suite.test
+def the_isolation_is_the_same_afterwards(work):
+    config = shell("while :; do sleep 1; done", SECCOMP, {"root": {"readonly": True}})
+    with Traveller(work, config) as container:
+        status, mounts = restrictions(container)
+        equal(status["Seccomp"], ["2"], "the filter")
+        namespaces = os.listdir(f"/proc/{container.state()['pid']}/ns")
+        container.move()
+        after, mounts_after = restrictions(container)
+        equal(after, status, "the process")
+        equal(mounts_after, mounts, "the mounts")
+        pid = container.state()["pid"]
+        for name in ("pid", "net", "ipc", "uts", "mnt", "cgroup"):
+            expect(name in namespaces and os.stat(f"/proc/{pid}/ns/{name}").st_ino !=
+                   os.stat(f"/proc/self/ns/{name}").st_ino, f"{name} is the host's")
+        script = ("cat /proc/kcore | wc -c; : > /x; cat /proc/self/cgroup; hostname; "
+                  ": > /proc/sys/kernel/panic; ls /sys/firmware | wc -l")
+        said = container.exec("sh", "-c", script)
+        equal(said.stdout.split(), ["0", "0::/", "container", "0"], said.stderr)
+        equal(said.stderr.count("Read-only file system"), 2, said.stderr)
+
+
+@suite.test
+def limits_are_in_force_afterwards(work):
+    limits = {"linux": {"resources": {"memory": {"limit": 48 << 20, "swap": 48 << 20},
+                                      "pids": {"limit": 41}, "cpu": {"quota": 90000}}}}
+    with Traveller(work, shell("while :; do sleep 1; done", limits)) as container:
+        container.move()
+        equal([container.group(name).strip() for name in ("memory.max", "pids.max", "cpu.max")],
+              [str(48 << 20), "41", "90000 100000"], "limits")
+        pid = container.state()["pid"]
+        expect(str(pid) in container.group("cgroup.procs").split(), "it is not in its group")
+        container.exec("dd", "if=/dev/zero", "of=/dev/null", "bs=96M", "count=1")
+        expect(keys(container.group("memory.events"))["oom_kill"] >= 1, "nothing was killed")
+        equal(container.state()["status"], "running", "the first process")
+
+
+def volumes(*pairs):
+    return {"mounts": default_config()["mounts"] + [
+        {"destination": destination, "type": "bind", "source": str(source),
+         "options": ["rbind", *options]} for destination, source, *options in pairs] + [
+        {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs",
+         "options": ["nosuid", "nodev", "size=1m"]}]}
+
+
+@suite.test
+def a_tmpfs_travels_and_a_volume_is_bound_again(work):
+    here, there, fixed = (DISK / name for name in ("here", "there", "fixed"))
+    for place in (here, there, fixed):
+        place.mkdir(exist_ok=True)
+        (place / "name").write_text(place.name)
+    script = "echo kept > /scratch/file; exec 3< /data/name; while :; do sleep 1; done"
+    config = shell(script, volumes(("/data", here), ("/fixed", fixed, "ro")))
+    with Traveller(work, config) as container:
+        time.sleep(1)
+        (there / "name").write_text("here")  # what it has open must not have changed
+        container.checkpoint()
+        container.delete()
+        merge(config, volumes(("/data", there), ("/fixed", fixed, "ro")))
+        merge(config, {"root": {"path": str(container.root())}})
+        (container.bundle / "config.json").write_text(json.dumps(config))
+        (there / "new").write_text("yes")
+        container.restore()
+        said = container.exec("sh", "-c", "cat /scratch/file /data/new; ls /data; "
+                              ": > /data/written; : > /fixed/written; grep scratch /proc/mounts")
+        expect(said.stdout.startswith("kept\nyes"), f"{said.stdout} {said.stderr}")
+        expect("nosuid,nodev" in said.stdout and "size=1024k" in said.stdout, said.stdout)
+        expect((there / "written").exists() and not (here / "written").exists(), "the other source")
+        expect(not (fixed / "written").exists(), "a read-only volume was written")
+
+
+@suite.test
+def a_container_can_be_left_running(work):
+    with Traveller(work, shell(COUNTER)) as container:
+        container.counted()
+        pid = container.state()["pid"]
+        container.checkpoint("--leave-running")
+        state = container.state()
+        equal((state["status"], state["pid"]), ("running", pid), "state")
+        _, number = container.counted()
+        deadline = time.monotonic() + 60
+        while container.counted()[1] < number + 10:
+            expect(time.monotonic() < deadline, "it does not go on")
+
+
+@suite.test
+def a_terminal_travels(work):
+    config = shell("while read line; do echo got $line; done", {"process": {"terminal": True}})
+    with Listener(work) as listener:
+        name = work.new_id()
+        bundle = work.bundle(config, own_root=True)
+        images = work.directory / f"{name}.images"
+        done = work.call("run", "--detach", "--bundle", bundle, "--console-socket", listener.path, name)
+        equal(done.returncode, 0, done.stderr)
+        master = listener.descriptor()
+    try:
+        equal(talk(master, "one"), "got one", "before")
+        done = work.call("checkpoint", "--image-path", images, name, timeout=PATIENCE)
+        equal(done.returncode, 0, done.stderr)
+        equal(work.call("delete", name).returncode, 0, "delete")
+        os.close(master)
+        with Listener(work) as listener:
+            done = work.call("restore", "--detach", "--bundle", bundle, "--image-path", images,
+                             "--console-socket", listener.path, name, timeout=PATIENCE)
+            equal(done.returncode, 0, done.stderr)
+            master = listener.descriptor()
+        equal(talk(master, "two"), "got two", "after")
+        os.close(master)
+    finally:
+        work.call("delete", "--force", name)
+
+
+def talk(master, word):
+    os.write(master, f"{word}\n".encode())
+    text = b""
+    while f"got {word}".encode() not in text:
+        text += os.read(master, 1000)
+    return text.decode().split("\n")[-2].strip()
+
+
+@suite.test
+def what_cannot_be_checkpointed_goes_on(work):
+    """A file lock, which CRIU takes along only when it is told to."""
+    script = f"flock /lock sh -c 'while :; do sleep 1; done' & {COUNTER}"
+    with Traveller(work, shell(script)) as container:
+        container.counted()
+        pid = container.state()["pid"]
+        done = container.call("checkpoint", "--image-path", container.images)
+        equal(done.returncode, 1, "exit code")
+        expect("lock" in done.stderr and str(container.images / "dump.log") in done.stderr,
+               f"the log is not quoted: {done.stderr}")
+        state = container.state()
+        equal((state["status"], state["pid"]), ("running", pid), "state")
+        _, number = container.counted()
+        deadline = time.monotonic() + 60
+        while container.counted()[1] < number + 10:
+            expect(time.monotonic() < deadline, "it does not go on")
+        container.move("--file-locks", back=("--file-locks",))
+        equal(container.exec("flock", "-n", "/lock", "true").returncode, 1, "the lock is not held")
+
+
+@suite.test
+def what_is_less_isolated_than_asked_is_not_restored(work):
+    """A checkpoint without a filter, under a configuration that has one; and a broken one."""
+    config = shell("while :; do sleep 1; done")
+    with Traveller(work, config) as container:
+        container.checkpoint()
+        container.delete()
+        root = {"root": {"path": str(container.root())}}
+        for change, words in (
+                (SECCOMP, "seccomp"), ({"root": {"readonly": True}}, "read-only"),
+                ({"linux": {"maskedPaths": ["/proc/version"]}}, "/proc/version"),
+                ({"process": {"capabilities": {"bounding": ["CAP_KILL"]}}}, "CAP_NET_BIND_SERVICE"),
+                ({"process": {"terminal": True}}, "terminal")):
+            config = merge(merge(shell("while :; do sleep 1; done"), root), change)
+            (container.bundle / "config.json").write_text(json.dumps(config))
+            said = container.refused(*(["--console-socket", "/none"] if "terminal" in words else []))
+            expect(words in said or "console" in said, f"{change}: {said}")
+            container.nothing_is_left()
+        config = merge(shell("while :; do sleep 1; done"), root)
+        (container.bundle / "config.json").write_text(json.dumps(config))
+        core = next(container.images.glob("core-1.img"))
+        whole = core.read_bytes()
+        core.write_bytes(whole[:len(whole) // 2])
+        said = container.refused()
+        expect("restore.log" in said, said)
+        container.nothing_is_left()
+        core.write_bytes(whole)
+        container.restore()  # the control
+
+
+@full
+def memory_is_written_ahead(work):
+    script = f"dd if=/dev/urandom of=/dev/shm/ballast bs=1M count=4 2>/dev/null; {COUNTER}"
+    with Traveller(work, shell(script)) as container:
+        word, _ = container.counted()
+        first = container.images.with_suffix(".first")
+        container.checkpoint("--pre-dump", images=first)
+        equal(container.state()["status"], "running", "after the pre-dump")
+        container.counted()
+        done = container.call("checkpoint", "--image-path", container.images, "--parent-path", first)
+        expect(done.returncode == 1 and "relative" in done.stderr, f"an absolute path: {done}")
+        container.checkpoint("--parent-path", f"../{first.name}")
+        container.delete()
+        container.restore()
+        equal(container.counted()[0], word, "the word in its memory")
+
+
+@full
+def a_user_namespace_travels(work):
+    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    config = shell("while :; do sleep 1; done")
+    config["linux"]["namespaces"].append({"type": "user"})
+    config["linux"].update(uidMappings=ids, gidMappings=ids)
+    with Traveller(work, config) as container:
+        status, mounts = restrictions(container)
+        container.move()
+        equal(restrictions(container), (status, mounts), "the process and its mounts")
+        equal(container.exec("id", "-u").stdout.strip(), "0", "exec")
+
+
+@full
+def a_joined_network_is_joined_again(work):
+    subprocess.run(["ip", "netns", "add", "traveller"], check=True)
+    try:
+        config = shell("while :; do sleep 1; done")
+        for entry in config["linux"]["namespaces"]:
+            if entry["type"] == "network":
+                entry["path"] = "/run/netns/traveller"
+        with Traveller(work, config) as container:
+            container.move()
+            equal(os.stat(f"/proc/{container.state()['pid']}/ns/net").st_ino,
+                  os.stat("/run/netns/traveller").st_ino, "the namespace")
+    finally:
+        subprocess.run(["ip", "netns", "delete", "traveller"], check=True)
+
+
+@full
+def hooks_run_as_for_a_new_container(work):
+    log = work.directory / "hooks"
+    def hook(stage):
+        return [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {stage} >> {log}"]}]
+    hooks = {stage: hook(stage) for stage in ("prestart", "createRuntime", "poststart", "poststop")}
+    with Traveller(work, shell("while :; do sleep 1; done", {"hooks": hooks})) as container:
+        container.checkpoint()
+        container.delete()
+        log.write_text("")
+        container.restore()
+        equal(log.read_text().split(), ["prestart", "createRuntime"], "at the restore")
+        container.call("kill", "KILL")
+        equal(container.call("delete", "--force").returncode, 0, "delete")
+        equal(log.read_text().split()[2:], ["poststop"], "at the delete")
+        log.write_text("")
+        failing = {"hooks": {"prestart": [{"path": "/bin/false"}], "poststop": hook("poststop")}}
+        config = merge(shell("while :; do sleep 1; done", failing),
+                       {"root": {"path": str(container.root())}})
+        (container.bundle / "config.json").write_text(json.dumps(config))
+        expect("prestart" in container.refused(), "the hook's failure")
+        equal(log.read_text().split(), ["poststop"], "after the failure")
+        container.nothing_is_left()
+
+
+@full
+def a_paused_container_and_its_own_groups_travel(work):
+    mounts = [mount for mount in default_config()["mounts"] if mount["type"] != "cgroup"]
+    mounts.append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                   "options": ["nosuid", "noexec", "nodev", "relatime"]})
+    script = ("mkdir /sys/fs/cgroup/inner && echo 0 > /sys/fs/cgroup/inner/cgroup.procs; "
+              "while :; do sleep 1; done")
+    with Traveller(work, shell(script, {"mounts": mounts})) as container:
+        time.sleep(2)
+        equal(container.call("pause").returncode, 0, "pause")
+        container.move()
+        equal(container.state()["status"], "running", "after the restore")
+        expect(container.group("inner/cgroup.procs").split(), "its own group is empty")
+        equal(container.group("cgroup.procs").split(), [], "the outer group")
+
+
+@full
+def an_attached_restore_passes_the_exit_code_on(work):
+    with Traveller(work, shell("while [ ! -e /end ]; do sleep 0.1; done; exit 7")) as container:
+        container.checkpoint()
+        container.delete()
+        (container.root() / "end").write_text("")
+        done = container.start("restore", "--image-path", container.images)
+        equal(done.returncode, 7, done.stderr)
+        container.nothing_is_left()
+
+
+if __name__ == "__main__":
+    sys.exit(main(suite))
