@@ -155,15 +155,6 @@ int namespaces_of(const oci::Spec& spec) {
   return static_cast<int>(types);
 }
 
-// The sub-group beneath the container's own; one for all controllers.
-Result<std::string> sub_group(const std::vector<std::string>& cgroups) {
-  if (cgroups.empty()) return std::string();
-  if (cgroups.size() > 1 || cgroups[0].find(':') != std::string::npos)
-    return fail(ErrorKind::kUnsupported, "--cgroup: a group for some controllers only",
-                "give one path for all controllers");
-  return cgroups[0];
-}
-
 // The directory of the v2 group, if one is among the membership files, which it is taken out of.
 Result<Fd> take_unified_directory(std::vector<int>& files) {
   constexpr std::string_view kMembership = "/cgroup.procs";
@@ -202,8 +193,9 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   TRY_ASSIGN(launch::Program program, launch::Program::prepare(*spec.process));
   TRY_ASSIGN(const isolation::CgroupSet cgroups,
              isolation::CgroupSet::name(record.cgroup_directories));
-  TRY_ASSIGN(const std::string beneath, sub_group(options.cgroups));
-  TRY_ASSIGN(const std::vector<Fd> membership, cgroups.open_membership(init.pid(), beneath));
+  auto beneath = isolation::parse_sub_groups(options.cgroups);
+  if (!beneath) return std::unexpected(std::move(beneath).error().within("--cgroup"));
+  TRY_ASSIGN(const std::vector<Fd> membership, cgroups.open_membership(init.pid(), *beneath));
   Fd console_receiver;
   if (!options.console_socket.empty()) {
     TRY_ASSIGN(console_receiver, connect_to_receiver(options.console_socket));

@@ -20,6 +20,14 @@ namespace bulkhead::isolation {
 // a create that was killed can still be undone.
 std::vector<std::string> cgroup_record(const CgroupLimits::Plan& plan);
 
+// A group beneath the container's own, which a process that exec adds is to join.
+struct SubGroup {
+  std::string controller;  // of cgroup v1; empty: in every hierarchy
+  std::string path;
+};
+// "path", or for some controllers of cgroup v1 "cpu,memory:path". kInvalid for "..".
+Result<std::vector<SubGroup>> parse_sub_groups(std::span<const std::string> texts);
+
 class CgroupSet {
  public:
   CgroupSet() = default;
@@ -55,8 +63,10 @@ class CgroupSet {
 
   // For exec: membership files of an existing container's groups. `init` is its first process,
   // whose own v2 group is taken when the container has made groups of its own beneath the one it
-  // was given (cgroup v2 has no processes in inner groups). `beneath` is a sub-group ("" for none).
-  Result<std::vector<Fd>> open_membership(HostPid init, std::string_view beneath = {}) const;
+  // was given (cgroup v2 has no processes in inner groups). `beneath`: sub-groups that were asked
+  // for; hierarchies that they do not name are joined as without them.
+  Result<std::vector<Fd>> open_membership(HostPid init,
+                                          std::span<const SubGroup> beneath = {}) const;
 
   // Groups that could not be made and need not be: the names, for a warning.
   const std::vector<std::string>& left_out() const noexcept { return left_out_; }
@@ -98,6 +108,7 @@ class CgroupSet {
     bool has_controller(std::string_view controller) const;
   };
   const Group* group_with(std::string_view controller) const;
+  Result<const SubGroup*> sub_group_of(const Group& group, std::span<const SubGroup> beneath) const;
   const Group* unified() const;
   const Group* any_group() const;
   Result<void> make(const CgroupLimits::Plan& plan, std::size_t first, std::size_t last);

@@ -235,7 +235,9 @@ TEST(CgroupSet, ExecFindsTheGroupThatTheContainerMadeForItself) {
   });
   ASSERT_TRUE(eventually([&] { return members(own + "/init.scope") == 1; }));
   const auto joined = [&](std::string_view beneath) {
-    const auto files = groups.set().open_membership(HostPid(pid), beneath);
+    std::vector<SubGroup> sub_groups;
+    if (!beneath.empty()) sub_groups.push_back({"", std::string(beneath)});
+    const auto files = groups.set().open_membership(HostPid(pid), sub_groups);
     if (!files) return std::string();
     std::string entry;
     const std::string link = "/proc/self/fd/" + std::to_string(files->front().get());
@@ -335,6 +337,55 @@ TEST(CgroupSet, RemovesWhatTheContainerMadeBeneath) {
   EXPECT_TRUE(groups.set().remove()) << "again: gone is gone";
 }
 
+TEST(SubGroups, AreForAllControllersOrForThoseNamed) {
+  const auto parse = [](std::vector<std::string> texts) {
+    std::string out;
+    const auto groups = parse_sub_groups(texts);
+    if (!groups) return std::string("refused");
+    for (const SubGroup& group : *groups) out += group.controller + "=" + group.path + " ";
+    return out;
+  };
+  EXPECT_EQ(parse({}), "");
+  EXPECT_EQ(parse({"a/b"}), "=a/b ");
+  EXPECT_EQ(parse({"cpu,cpuacct:a", "memory:b/c"}), "cpu=a cpuacct=a memory=b/c ");
+  for (const std::vector<std::string>& texts :
+       std::vector<std::vector<std::string>>{{"a", "b"},
+                                             {"cpu:a", "b"},
+                                             {":a"},
+                                             {"cpu,:a"},
+                                             {"cpu:a", "cpu:b"},
+                                             {"../x"},
+                                             {"cpu:a/../../x"}})
+    EXPECT_EQ(parse(texts), "refused") << texts.front();
+}
+
+TEST(CgroupSet, ExecJoinsTheSubGroupsOfThoseControllersThatAreNamed) {
+  SKIP_UNLESS_ROOT();
+  LiveGroups groups;
+  ASSERT_EQ(groups.error(), "");
+  const std::string own = groups.directory("memory");
+  if (own.empty()) GTEST_SKIP() << "no cgroup v1 hierarchy has the memory controller";
+  const pid_t pid = groups.start(sleep_for_ever);
+  const std::string inner = own + "/inner";
+  ASSERT_EQ(::mkdir(inner.c_str(), 0755), 0);
+  const auto files =
+      groups.set().open_membership(HostPid(pid), std::vector<SubGroup>{{"memory", "inner"}});
+  ASSERT_TRUE(files);
+  std::size_t inside = 0;
+  for (const Fd& file : *files) {
+    char target[4096];
+    const std::string link = "/proc/self/fd/" + std::to_string(file.get());
+    const ssize_t size = ::readlink(link.c_str(), target, sizeof target);
+    ASSERT_GT(size, 0);
+    const std::string path(target, static_cast<std::size_t>(size));
+    if (path.find("/inner/") == std::string::npos) continue;
+    EXPECT_EQ(path, inner + "/tasks");
+    ++inside;
+  }
+  EXPECT_EQ(inside, 1U) << "the others are joined as without a sub-group";
+  EXPECT_GE(files->size(), 2U);
+}
+
 TEST(CgroupSet, IsFoundAgainByItsRecord) {
   SKIP_UNLESS_ROOT();
   LiveGroups groups;
@@ -353,7 +404,8 @@ TEST(CgroupSet, IsFoundAgainByItsRecord) {
       if (::write(file.get(), "0", 1) != 1) return false;
     return CgroupLimits::verify_in_parent(groups.plan(), HostPid(::getpid())).has_value();
   }));
-  EXPECT_FALSE(again->open_membership(HostPid(pid), "../x"));
+  EXPECT_FALSE(again->open_membership(HostPid(pid), std::vector<SubGroup>{{"", "no-such"}}));
+  EXPECT_FALSE(again->open_membership(HostPid(pid), std::vector<SubGroup>{{"none", "x"}}));
   EXPECT_FALSE(CgroupSet::open(std::vector<std::string>{"memory/sys"}));
   EXPECT_FALSE(CgroupSet::open(std::vector<std::string>{"memory:/sys/fs/cgroup/memory/../../x"}));
   const auto gone =

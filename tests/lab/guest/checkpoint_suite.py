@@ -36,20 +36,24 @@ class Traveller:
         self.name = work.new_id()
         self.images = work.directory / f"{self.name}.images"
         self.bundle = work.bundle(config, own_root=True)
-        self.start("run", "--detach", *options)
+        self.made = self.start("run", "--detach", *options)
 
     def start(self, command, *options):
         """By a command that leaves the container with a pipe as its output."""
         reading, writing = os.pipe()
-        done = subprocess.run(
-            self.work.command(command, "--bundle", self.bundle, *options, self.name),
-            stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, text=True,
-            timeout=PATIENCE, check=False)
-        os.close(writing)
         self.output = os.fdopen(reading, encoding="utf-8", errors="replace")
+        errors = self.work.directory / f"{self.name}.errors"
+        with open(errors, "w+", encoding="utf-8") as stream:
+            done = subprocess.run(
+                self.work.command(command, "--bundle", self.bundle, *options, self.name),
+                stdin=subprocess.DEVNULL, stdout=writing, stderr=stream, timeout=PATIENCE,
+                check=False)
+        os.close(writing)
+        done.stderr = errors.read_text(errors="replace")
         return done
 
     def __enter__(self):
+        equal(self.made.returncode, 0, f"run: {self.made.stderr}")
         equal(self.state()["status"], "running", "after the start")
         return self
 
