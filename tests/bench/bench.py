@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 
+import images
 import machine as bench_machine
 from machine import BUILD, Machine, Unavailable
 
@@ -369,6 +370,8 @@ ALL = {
     "calls": Benchmarks.system_calls,
     "parallel": Benchmarks.parallel,
     "memory": Benchmarks.least_memory,
+    "pull": lambda benchmarks: images.run(benchmarks, "pull"),
+    "unpack": lambda benchmarks: images.run(benchmarks, "unpack"),
 }
 
 

@@ -13,8 +13,10 @@ import tarfile
 
 BYTES = 300 << 20
 FILES = 11_000
-# Programs and libraries weigh most in images, and documents and scripts are the most files.
-PLACES = {"/usr/bin": 0.25, "/usr/lib/x86_64-linux-gnu": 0.3, "/usr/lib": 0.2, "/usr/share": 0.2, "/usr/include": 0.05}
+# The share of each place in bytes and in files: programs and libraries weigh most in images, and documents,
+# modules and headers are the most files.
+PLACES = {"/usr/bin": (0.25, 0.08), "/usr/lib/x86_64-linux-gnu": (0.3, 0.07), "/usr/lib": (0.2, 0.3),
+          "/usr/share": (0.15, 0.35), "/usr/include": (0.1, 0.2)}
 LARGEST = 24 << 20
 SKIPPED = ("/usr/share/locale", "/usr/lib/modules", "/usr/lib/firmware")
 
@@ -32,22 +34,25 @@ def ordered(path):
 
 
 def chosen():
-    """Paths in the order of a tree walk: from each place its share of bytes and of files."""
+    """Paths in the order of a tree walk: from each place whole directories, to its share of bytes and of files."""
     taken = {}
-    for place, share in PLACES.items():
-        files, size = [], 0
+    for place, (share, file_share) in PLACES.items():
+        directories = {}
         for path in walk(place):
             status = os.lstat(path)
-            if path not in taken and stat.S_IFMT(status.st_mode) in (stat.S_IFREG, stat.S_IFLNK):
-                files.append((path, status))
-        count, most = 0, BYTES * share
+            kind = stat.S_IFMT(status.st_mode)
+            if path not in taken and (kind == stat.S_IFLNK or (kind == stat.S_IFREG and status.st_size < LARGEST)):
+                directories.setdefault(os.path.dirname(path), []).append((path, status))
+        count, size = 0, 0
         # In an order that has nothing to do with size or name, and the same each time.
-        for path, status in sorted(files, key=lambda one: ordered(one[0])):
-            weight = status.st_size if stat.S_ISREG(status.st_mode) else 0
-            if count >= FILES * share or weight > LARGEST or size + weight > most:
-                continue
-            taken[path] = status
-            count, size = count + 1, size + weight
+        for directory in sorted(directories, key=ordered):
+            files = sorted(directories[directory], key=lambda one: ordered(one[0]))
+            for path, status in files[:max(8, int(FILES * file_share / 4))]:
+                weight = status.st_size if stat.S_ISREG(status.st_mode) else 0
+                if count >= FILES * file_share or size + weight > BYTES * share:
+                    continue
+                taken[path] = status
+                count, size = count + 1, size + weight
     for path in list(taken):
         for parent in pathlib.PurePath(path).parents:
             if str(parent) not in ("/", "/usr"):
@@ -96,6 +101,7 @@ class Layout:
         manifest = {"schemaVersion": 2, "mediaType": f"{kind}manifest.v1+json",
                     "config": self.add(f"{kind}config.v1+json", json.dumps(config).encode()),
                     "layers": [self.add(f"{kind}layer.v1.tar+{how}", compressed(layer, how)) for layer in layers]}
+        self.layers = [layer["digest"].split(":")[1] for layer in manifest["layers"]]
         entry = self.add(manifest["mediaType"], json.dumps(manifest).encode())
         entry["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
         (self.path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}', encoding="utf-8")

@@ -70,6 +70,7 @@ Sparse sparse_file(Choices& choices) {
 }
 
 void make_sparse(TarEntry& entry, Choices& choices) {
+  entry.content.clear();
   const Sparse sparse = sparse_file(choices);
   const std::string size = std::to_string(sparse.size);
   switch (choices.up_to(2)) {

@@ -46,7 +46,9 @@ inline std::string describe(const TarEntry& entry, const std::string& content) {
   }
   if (entry.type == TarType::kHardLink || entry.type == TarType::kSymbolicLink)
     text += " link=" + entry.link;
+  // A hard link's metadata is its target's.
   auto attributes = entry.attributes;
+  if (entry.type == TarType::kHardLink) attributes.clear();
   std::ranges::sort(attributes);
   for (const auto& [name, value] : attributes) text += " " + name + "=" + value;
   return text + " content=" + content;
