@@ -59,8 +59,10 @@ class SnapshotTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    char name[] = "/tmp/bulkhead-snapshot-XXXXXX";
-    path_ = ::mkdtemp(name);
+    // Overlays want an upper directory that does not itself lie on one: $TMPDIR where /tmp does.
+    const char* const place = std::getenv("TMPDIR");
+    path_ = std::string(place == nullptr ? "/tmp" : place) + "/bulkhead-snapshot-XXXXXX";
+    ASSERT_NE(::mkdtemp(path_.data()), nullptr);
     store_ = Fd(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     for (const std::string& directory :
          {std::string("layers"), kLow, kLow + "/etc", kHigh, kHigh + "/etc"})

@@ -195,7 +195,7 @@ Result<void> enter_root(int layer, int output) {
   TRY(show_programs(root.get()));
   TRY(attach_beneath(root.get(), storage::kWriterLayer + 1, layer_tree.get()));
   TRY(attach_beneath(root.get(), storage::kWriterOutput + 1, output_tree.get()));
-  // It gathers chunks in a temporary file first, which may become as large as the layer.
+  // What it gathers in a temporary file first may become as large as the layer.
   if (::symlinkat(storage::kWriterOutput, root.get(), "tmp") != 0)
     return std::unexpected(Error(SysError{"symlink", errno, "tmp"}));
   if (::fchdir(root.get()) != 0) return std::unexpected(Error(SysError{"fchdir", errno}));

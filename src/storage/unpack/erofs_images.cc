@@ -1,10 +1,13 @@
 #include "storage/unpack/erofs_images.h"
 
+#include <dirent.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <memory>
 
 #include "base/text.h"
 #include "storage/helper_process.h"
@@ -22,15 +25,45 @@ constexpr const char* kWork = ".unfinished";  // in layers-erofs, of whoever hol
 constexpr const char* kImage = "image";
 constexpr std::size_t kMostSaid = 64 << 10;
 
-// The program's arguments. Chunks keep holes as holes and equal parts of a layer once; and no content
-// of a file lies among the metadata, which is read through the page cache whatever happens.
+// The program's arguments. Metadata is read through the image's page cache whatever happens, so
+// nothing of a file's content lies among it, and each file is one piece: no map of chunks would tell
+// that somebody has read the file.
 std::vector<std::string> arguments_of(const std::string& program) {
-  return {program,
-          "--quiet",
-          "-Eforce-inode-extended,noinline_data",
-          "--chunksize=65536",
-          std::string(kWriterOutput) + "/" + kImage,
-          kWriterLayer};
+  return {program, "--quiet", "-Eforce-inode-extended,noinline_data",
+          std::string(kWriterOutput) + "/" + kImage, kWriterLayer};
+}
+
+// What a tree takes up on the disk. By descriptor: the names are strangers'.
+Result<std::uint64_t> bytes_on_disk(int parent, const char* name, int depth) {
+  constexpr int kDeepest = 500;
+  if (depth > kDeepest)
+    return fail(ErrorKind::kUnsupported, "the layer has directories in directories without end");
+  TRY_ASSIGN(Fd directory, open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(directory.get()), ::closedir);
+  if (!stream) return std::unexpected(Error(SysError{"fdopendir", errno}));
+  const int here = directory.release();
+  std::uint64_t bytes = 0;
+  while (const struct dirent* const entry = ::readdir(stream.get())) {
+    const std::string_view child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    struct stat status{};
+    if (::fstatat(here, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return std::unexpected(Error(SysError{"stat", errno}));
+    bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+    if (!S_ISDIR(status.st_mode)) continue;
+    TRY_ASSIGN(const std::uint64_t beneath, bytes_on_disk(here, entry->d_name, depth + 1));
+    bytes += beneath;
+  }
+  return bytes;
+}
+
+Result<void> limit_size(int layer) {
+  TRY_ASSIGN(const std::uint64_t bytes, bytes_on_disk(layer, ".", 0));
+  const rlim_t most = bytes * kImageGrowth + kImageAllowance;
+  const struct rlimit limit = {most, most};
+  if (::setrlimit(RLIMIT_FSIZE, &limit) != 0)
+    return std::unexpected(Error(SysError{"setrlimit", errno, "RLIMIT_FSIZE"}));
+  return {};
 }
 
 [[noreturn]] void become_writer(const std::string& program, int layer, int output, int said,
@@ -47,6 +80,7 @@ std::vector<std::string> arguments_of(const std::string& program) {
   char* const environment[] = {locale, nullptr};
   if (::dup2(said, 1) < 0 || ::dup2(said, 2) < 0) ::_exit(1);
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(1);
+  if (const auto limited = limit_size(layer); !limited) give_up(limited.error().message());
   if (const auto confined = confinement.enter(layer, output); !confined)
     give_up("locking the program in: " + confined.error().message());
   ::execve(arguments[0], arguments.data(), environment);
@@ -72,6 +106,10 @@ Result<void> write_image(int layer, int output, ErofsWriterConfinement& confinem
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) return std::unexpected(Error(SysError{"waitpid", errno}));
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && said) return {};
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+    return fail(ErrorKind::kUnsupported,
+                "the layer has holes in its files that would fill the disk as an EROFS image",
+                "use --storage overlay for this image");
   std::string message = "mkfs.erofs ";
   message +=
       WIFSIGNALED(status) ? "was killed by signal " + std::to_string(WTERMSIG(status)) : "failed";

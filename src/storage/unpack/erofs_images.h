@@ -3,12 +3,18 @@
 // workers of confinement.h are.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
 namespace bulkhead::storage {
+
+// How large an image may become: a few times what the layer takes up on the disk. A file that is one
+// hole becomes as many zeros in an image, and a stranger's layer may have holes of any size.
+inline constexpr std::uint64_t kImageGrowth = 4;
+inline constexpr std::uint64_t kImageAllowance = std::uint64_t{256} << 20;
 
 // Where the locked-in program finds what it works on.
 inline constexpr const char* kWriterLayer = "/layer";    // read-only
