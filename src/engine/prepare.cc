@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/image_choice.h"
 #include "engine/image_files.h"
 #include "engine/registry.h"
 #include "engine/values.h"
@@ -142,12 +143,16 @@ Result<Prepared> prepare(const RunOptions& options) {
         ErrorKind::kPermission, "bulkhead run needs to be root",
         "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
   TRY(check_volumes(wish.volumes));
-  TRY_ASSIGN(const storage::ImageSource source,
-             storage::find_image(options.image, storage::builtin_image_directories()));
   TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
-  TRY_ASSIGN(storage::ImageRecord record, store.get_image(source));
+  TRY_ASSIGN(ChosenImage chosen, choose_image(store, options.image));
+  storage::ImageRecord& record = chosen.record;
   auto image = oci::decode_image_config(record.config);
   if (!image) return std::unexpected(std::move(image).error().within("the image's configuration"));
+  if (image->os != "linux" || image->architecture != oci::own_architecture())
+    return fail(ErrorKind::kUnsupported, "image " + quoted(options.image) + " is for " +
+                                             quoted(image->os + "/" + image->architecture) +
+                                             ", this machine is linux/" +
+                                             std::string(oci::own_architecture()));
 
   Circumstances circumstances;
   TRY_ASSIGN(circumstances.id, new_id());
@@ -167,6 +172,7 @@ Result<Prepared> prepare(const RunOptions& options) {
                     *std::move(image),
                     limit,
                     std::move(circumstances),
+                    std::move(chosen.lock),
                     {}};
   describe_storage(prepared);
   choose_apparmor(prepared.wish.security, prepared);

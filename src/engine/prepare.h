@@ -12,6 +12,7 @@
 #include "oci/image.h"
 #include "storage/size_limit.h"
 #include "storage/store.h"
+#include "sys/fd.h"
 
 namespace bulkhead::engine {
 
@@ -23,6 +24,7 @@ struct Prepared {
   oci::ImageConfig image;
   std::optional<storage::SizeLimit> limit;
   Circumstances circumstances;        // all but the ids of the range
+  Fd image_lock;                      // ChosenImage::lock
   std::vector<std::string> warnings;  // defaults that this host cannot offer
 };
 

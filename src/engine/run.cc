@@ -15,6 +15,7 @@
 #include "runtime/create.h"
 #include "runtime/run.h"
 #include "runtime/supervise.h"
+#include "storage/images.h"
 #include "storage/snapshot.h"
 #include "sys/file.h"
 
@@ -145,6 +146,8 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   TRY_ASSIGN(Holdings holdings,
              Holdings::take(prepared.store, circumstances.id, named ? circumstances.name : "",
                             snapshot_of(prepared, options)));
+  TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
+  prepared.image_lock.reset();
   circumstances.first_uid = holdings.first_uid();
   circumstances.first_gid = holdings.first_gid();
   TRY_ASSIGN(Composed composed, compose(prepared.wish, prepared.image, circumstances));

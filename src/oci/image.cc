@@ -225,6 +225,20 @@ MediaKind kind_of_media_type(std::string_view media_type) {
   return MediaKind::kOther;
 }
 
+std::string_view own_architecture() {
+#if defined(__x86_64__)
+  return "amd64";
+#elif defined(__aarch64__)
+  return "arm64";
+#elif defined(__riscv)
+  return "riscv64";
+#elif defined(__s390x__)
+  return "s390x";
+#else
+#error "name this architecture as images do"
+#endif
+}
+
 bool is_digest(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || !is_digest_algorithm(text.substr(0, colon))) return false;

@@ -88,6 +88,9 @@ struct Manifest {
   Annotations annotations;
 };
 
+// "amd64", "arm64": what Go, and so an image's platform, calls this machine.
+std::string_view own_architecture();
+
 // --- configuration -----------------------------------------------------------------------------
 
 // Go's map[string]struct{}: only the keys mean something.

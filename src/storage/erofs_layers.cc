@@ -12,7 +12,7 @@
 namespace bulkhead::storage {
 namespace {
 
-constexpr std::string_view kLayers = "layers/";
+constexpr std::string_view kLayerPrefix = "layers/";
 
 bool is_empty_layer(std::string_view layer) { return layer == kEmptyLayer; }
 
@@ -51,7 +51,7 @@ bool wants_loop_device(int error, bool direct) {
 }  // namespace
 
 std::string erofs_image_path(std::string_view layer) {
-  if (layer.starts_with(kLayers)) layer.remove_prefix(kLayers.size());
+  if (layer.starts_with(kLayerPrefix)) layer.remove_prefix(kLayerPrefix.size());
   std::string path = kErofsDirectory;
   path.append("/").append(layer).append(".erofs");
   return path;
@@ -80,7 +80,7 @@ Result<void> ErofsLayers::prepare(const Store& store,
   std::vector<std::string> words;
   for (const std::string& layer : layers)
     if (!is_empty_layer(layer) && !exists(store.get(), erofs_image_path(layer)))
-      words.push_back(layer.substr(kLayers.size()));
+      words.push_back(layer.substr(kLayerPrefix.size()));
   if (words.empty()) return {};
   TRY_ASSIGN(const std::string program, find_helper("bulkhead-unpack"));
   words.insert(words.begin(), {program, "--erofs", store.path()});

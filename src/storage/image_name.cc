@@ -62,6 +62,12 @@ Result<ImageSource> split_reference(std::string_view name, std::string_view path
 
 }  // namespace
 
+bool is_image_path(std::string_view name) {
+  for (const std::string_view start : {"oci:", "oci-archive:", "/", "./", "../"})
+    if (name.starts_with(start)) return true;
+  return false;
+}
+
 std::string own_directory() {
   char buffer[PATH_MAX];
   const ssize_t size = ::readlink("/proc/self/exe", buffer, sizeof buffer);
@@ -91,9 +97,10 @@ Result<ImageSource> find_image(std::string_view name,
       if (exists(source.path)) return source;
     }
   }
-  return fail(ErrorKind::kNotFound, "no image " + quoted(name) + " on this host",
-              "name an OCI layout (oci:DIR[:TAG]), an OCI archive (oci-archive:FILE[:TAG]), or "
-              "busybox; images are not pulled from registries yet");
+  return fail(
+      ErrorKind::kNotFound, "no image " + quoted(name) + " on this host",
+      "bulkhead images lists what there is; bulkhead load takes in an archive; a path to an OCI "
+      "layout or archive begins with / or ./");
 }
 
 std::vector<std::string> builtin_image_directories() {

@@ -22,6 +22,7 @@ struct ImageSource {
 // "busybox" (an image that came with Bulkhead: the first of `builtin_directories` that has
 // busybox.tar), "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]", or a path that begins with "/", "./" or
 // "../" (also with ":TAG"). kNotFound when nothing is there.
+bool is_image_path(std::string_view name);  // any but the first of these
 Result<ImageSource> find_image(std::string_view name,
                                const std::vector<std::string>& builtin_directories);
 

@@ -7,7 +7,7 @@
 namespace bulkhead::storage {
 namespace {
 
-constexpr std::string_view kFirstLine = "bulkhead image record 1";
+constexpr std::string_view kFirstLine = "bulkhead image record 2";
 constexpr std::size_t kMostLayers = 500;  // what overlayfs stacks
 
 void line(std::string& out, std::string_view name, std::string_view value) {
@@ -30,6 +30,12 @@ bool take_identity(std::string_view rest, SourceIdentity& into) {
          take_number(rest, into.changed_nanoseconds) && rest.empty();
 }
 
+bool is_time(std::string_view text) {
+  return !text.empty() && text.size() <= 40 && std::ranges::all_of(text, [](char c) {
+    return (c >= '0' && c <= '9') || std::string_view("TZtz:.+-").find(c) != std::string_view::npos;
+  });
+}
+
 }  // namespace
 
 bool is_hex_digest(std::string_view text) {
@@ -49,15 +55,21 @@ std::string encode(const ImageRecord& record) {
   const SourceIdentity& identity = record.identity;
   out += kFirstLine;
   out += '\n';
-  line(out, "path", key.substr(0, key.find('\n')));
-  line(out, "reference", key.substr(key.find('\n') + 1));
-  line(out, "identity",
-       std::to_string(identity.device) + " " + std::to_string(identity.inode) + " " +
-           std::to_string(identity.size) + " " + std::to_string(identity.changed_seconds) + " " +
-           std::to_string(identity.changed_nanoseconds));
+  if (!key.empty()) {
+    line(out, "path", key.substr(0, key.find('\n')));
+    line(out, "reference", key.substr(key.find('\n') + 1));
+    line(out, "identity",
+         std::to_string(identity.device) + " " + std::to_string(identity.inode) + " " +
+             std::to_string(identity.size) + " " + std::to_string(identity.changed_seconds) + " " +
+             std::to_string(identity.changed_nanoseconds));
+  }
   line(out, "manifest", record.manifest_digest);
   line(out, "config", record.config_digest);
+  // An image may say anything: what is no time is none.
+  if (is_time(record.created)) line(out, "created", record.created);
+  line(out, "bytes", std::to_string(record.size));
   for (const std::string& layer : record.layers) line(out, "layer", layer);
+  for (const std::string& blob : record.blobs) line(out, "blob", blob);
   line(out, "size", std::to_string(record.config.size()));
   out += record.config;
   return out;
@@ -79,12 +91,23 @@ Result<ImageRecord> decode_record(std::string_view text) {
       record.key.append(value);
     } else if (name == "identity") {
       if (!take_identity(value, record.identity)) return malformed("identity");
-    } else if (name == "manifest" || name == "config" || name == "layer") {
+    } else if (name == "created") {
+      if (!is_time(value)) return malformed("created");
+      record.created = value;
+    } else if (name == "bytes") {
+      const auto bytes = parse_number<std::uint64_t>(value);
+      if (!bytes) return malformed("bytes");
+      record.size = *bytes;
+    } else if (std::string* const digest = name == "manifest" ? &record.manifest_digest
+                                           : name == "config" ? &record.config_digest
+                                                              : nullptr) {
       if (!is_hex_digest(value)) return malformed(name);
-      if (name == "manifest") record.manifest_digest = value;
-      if (name == "config") record.config_digest = value;
-      if (name == "layer") record.layers.emplace_back(value);
-      if (record.layers.size() > kMostLayers) return malformed("too many layers");
+      *digest = value;
+    } else if (name == "layer" || name == "blob") {
+      if (!is_hex_digest(value)) return malformed(name);
+      std::vector<std::string>& list = name == "layer" ? record.layers : record.blobs;
+      list.emplace_back(value);
+      if (list.size() > kMostLayers) return malformed("too many layers");
     } else if (name == "size") {
       if (parse_number<std::size_t>(value) != text.size()) return malformed("size");
       record.config = text;
@@ -93,8 +116,10 @@ Result<ImageRecord> decode_record(std::string_view text) {
       return malformed("unknown line " + quoted(name));
     }
   }
-  if (record.key.empty() || record.manifest_digest.empty() || record.config_digest.empty())
+  if (record.manifest_digest.empty() || record.config_digest.empty())
     return malformed("incomplete");
+  if (!record.blobs.empty() && record.blobs.size() != record.layers.size())
+    return malformed("not one blob for each layer");
   return record;
 }
 

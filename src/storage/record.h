@@ -1,6 +1,6 @@
-// The store's memory of an image: everything that a start needs of it in one small file, so that the
-// warm path neither parses an index nor hashes anything. Written by the unpacker when all layers are
-// in place; it holds for as long as the image's source is the same file.
+// The store's memory of an image: everything that a start or a listing needs of it in one small file,
+// so that the warm path neither parses a manifest nor hashes anything. Written when all of the image
+// is in place. That of an image by its path holds for as long as its source is the same file.
 #pragma once
 
 #include <sys/stat.h>
@@ -31,12 +31,18 @@ struct SourceIdentity {
 };
 
 struct ImageRecord {
-  std::string key;  // ImageSource::key()
+  // Of an image that is read from a path, and not kept by the store itself: ImageSource::key(), and
+  // which file it was. Both empty for the store's own images.
+  std::string key;
   SourceIdentity identity;
+
   std::string manifest_digest;      // hex
-  std::string config_digest;        // hex
+  std::string config_digest;        // hex; what users know as the image's id
+  std::string created;              // as the configuration says, RFC 3339; may be empty
+  std::uint64_t size = 0;           // bytes of the files in its layers
   std::vector<std::string> layers;  // diff ids as hex, the lowest first
-  std::string config;               // the image configuration as JSON
+  std::vector<std::string> blobs;  // of the layers, likewise; empty when the store has not got them
+  std::string config;              // the image configuration as JSON
 };
 
 std::string encode(const ImageRecord& record);

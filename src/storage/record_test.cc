@@ -11,7 +11,10 @@ ImageRecord example() {
   record.identity = {1, 2, 3, 4, 5};
   record.manifest_digest = std::string(64, 'a');
   record.config_digest = std::string(64, 'b');
+  record.created = "2024-05-01T10:00:00.5Z";
+  record.size = 12345;
   record.layers = {std::string(64, 'c'), std::string(64, 'd')};
+  record.blobs = {std::string(64, 'e'), std::string(64, 'f')};
   record.config = "{\n}\n";
   return record;
 }
@@ -22,6 +25,9 @@ TEST(ImageRecord, SurvivesEncoding) {
   EXPECT_EQ(decoded->key, example().key);
   EXPECT_EQ(decoded->identity, example().identity);
   EXPECT_EQ(decoded->layers, example().layers);
+  EXPECT_EQ(decoded->blobs, example().blobs);
+  EXPECT_EQ(decoded->created, example().created);
+  EXPECT_EQ(decoded->size, example().size);
   EXPECT_EQ(decoded->config, example().config);
 }
 
@@ -38,6 +44,31 @@ TEST(ImageRecord, LetsNoPathIntoALayersName) {
   EXPECT_FALSE(decode_record(encode(record)));
   EXPECT_FALSE(is_hex_digest(std::string(63, 'a') + "/"));
   EXPECT_FALSE(is_hex_digest(std::string(64, 'A')));
+}
+
+TEST(ImageRecord, LetsNoLineInByWhatAnImageSays) {
+  ImageRecord record = example();
+  record.created = "2024-05-01T10:00:00Z\nlayer " + std::string(64, '0');
+  const auto decoded = decode_record(encode(record));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->layers, example().layers);
+  EXPECT_EQ(decoded->created, "");
+}
+
+TEST(ImageRecord, HasOneBlobForEachLayerOrNone) {
+  ImageRecord record = example();
+  record.blobs.pop_back();
+  EXPECT_FALSE(decode_record(encode(record)));
+  record.blobs.clear();
+  EXPECT_TRUE(decode_record(encode(record)));
+}
+
+TEST(ImageRecord, OfTheStoresOwnImagesHasNoPath) {
+  ImageRecord record = example();
+  record.key.clear();
+  const auto decoded = decode_record(encode(record));
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->key, "");
 }
 
 TEST(ImageRecord, HasItsOwnFileForEachKey) {

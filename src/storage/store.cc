@@ -1,14 +1,14 @@
 #include "storage/store.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <ranges>
 
 #include "base/text.h"
+#include "storage/image_names.h"
+#include "storage/unpacker.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {
@@ -26,55 +26,17 @@ Result<void> make_directories(const std::string& path) {
   }
 }
 
-// Runs the unpacker to its end. What it has to say goes to our standard error through a pipe, so
-// that its last line can be the error.
-Result<void> run_unpacker(const std::string& unpacker, const std::string& root,
-                          const ImageSource& source) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(Error(SysError{"pipe2", errno}));
-  Fd out(ends[0]);
-  Fd in(ends[1]);
-
-  std::string arguments[] = {"bulkhead-unpack", root, source.path, source.reference};
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  // Nothing of the caller's environment steers a program that reads hostile files.
-  char locale[] = "LC_ALL=C.UTF-8";
-  char* const environment[] = {locale, nullptr};
-
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, in.get(), 1);
-  ::posix_spawn_file_actions_adddup2(&actions, in.get(), 2);
-  pid_t child = -1;
-  const int error =
-      ::posix_spawn(&child, unpacker.c_str(), &actions, nullptr, argv.data(), environment);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return std::unexpected(Error(SysError{"posix_spawn", error, unpacker.c_str()}));
-  in.reset();
-
-  auto said = read_fd(out.get(), 1 << 20);
-  if (!said) (void)::kill(child, SIGKILL);
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return std::unexpected(Error(SysError{"waitpid", errno}));
-  if (!said) return std::unexpected(std::move(said).error());
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-
-  const std::string context = "image " + quoted(source.name);
-  if (WIFSIGNALED(status))
-    return fail(ErrorKind::kSystem, context + ": the unpacker was killed by signal " +
-                                        std::to_string(WTERMSIG(status)));
-  std::string_view message = trim(*said);
-  std::string_view hint;
-  if (const std::size_t at = message.find("\nhint: "); at != std::string_view::npos) {
-    hint = message.substr(at + 7);
-    message = message.substr(0, at);
+// The record in a file of the store; nothing when there is none, or when it is not whole.
+Result<std::optional<ImageRecord>> read_record(int store, const char* path) {
+  const auto file = open_at(store, path, O_RDONLY);
+  if (!file) {
+    if (file.error().error == ENOENT) return std::nullopt;
+    return std::unexpected(Error(file.error()).within("reading the store"));
   }
-  const ErrorKind kind = WEXITSTATUS(status) == 2 ? ErrorKind::kNotFound : ErrorKind::kInvalid;
-  return fail(kind, context + ": " + std::string(message), std::string(hint));
+  TRY_ASSIGN(const std::string text, read_fd(file->get(), kLargestRecord));
+  auto record = decode_record(text);
+  if (!record) return std::nullopt;
+  return *std::move(record);
 }
 
 }  // namespace
@@ -115,40 +77,41 @@ Result<std::optional<ImageRecord>> Store::find(const ImageSource& source) const 
                   "it must be an OCI image layout, as `skopeo copy docker://… oci:DIR` makes it");
   }
   const std::string key = source.key();
-  const std::string path = "images/" + record_file_name(key);
-  const auto file = open_at(get(), path.c_str(), O_RDONLY | O_NOFOLLOW);
-  if (!file) {
-    if (file.error().error == ENOENT) return std::nullopt;
-    return std::unexpected(Error(file.error()).within("reading the store"));
-  }
-  TRY_ASSIGN(const std::string text, read_fd(file->get(), kLargestRecord));
-  auto record = decode_record(text);
-  if (!record || record->key != key || record->identity != SourceIdentity::of(status))
+  const std::string path = path_in(kSources, record_file_name(key));
+  TRY_ASSIGN(auto record, read_record(get(), path.c_str()));
+  if (!record || record->key != key || record->identity != SourceIdentity::of(status) ||
+      !has_layers(*record))
     return std::nullopt;
-  for (const std::string& layer : record->layers)
-    if (::faccessat(get(), layer_path(layer).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0)
-      return std::nullopt;
-  return *std::move(record);
+  return record;
+}
+
+Result<std::optional<ImageRecord>> Store::find_manifest(std::string_view manifest) const {
+  TRY_ASSIGN(auto record, read_record(get(), image_path(manifest).c_str()));
+  // A record under another's name is as good as none.
+  if (record && record->manifest_digest != manifest) return std::nullopt;
+  return record;
+}
+
+Result<std::optional<ImageRecord>> Store::find_name(const Reference& reference) const {
+  return read_record(get(), name_path(reference).c_str());
+}
+
+bool Store::has_layers(const ImageRecord& record) const {
+  return std::ranges::all_of(record.layers, [&](const std::string& layer) {
+    return ::faccessat(get(), layer_path(layer).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  });
 }
 
 Result<ImageRecord> Store::get_image(const ImageSource& source, const std::string& unpacker) const {
   TRY_ASSIGN(auto known, find(source));
   if (known) return *std::move(known);
-  std::string program = unpacker;
-  if (program.empty()) {
-    TRY_ASSIGN(program, find_helper("bulkhead-unpack"));
-  }
-  TRY(run_unpacker(program, path_, source));
+  TRY(run_unpacker({.program = unpacker,
+                    .words = {path_, source.path, source.reference},
+                    .context = "image " + quoted(source.name)}));
   TRY_ASSIGN(auto unpacked, find(source));
   if (unpacked) return *std::move(unpacked);
   return fail(ErrorKind::kState, "image " + quoted(source.name) + ": it changes while it is read",
               "wait until whatever writes it is done, and try again");
-}
-
-std::string layer_path(std::string_view diff_id) {
-  std::string path = "layers/";
-  path += diff_id;
-  return path;
 }
 
 std::vector<std::string> lower_paths(const ImageRecord& record) {

@@ -17,6 +17,7 @@ SysResult<void> lock(int fd, int operation) noexcept {
 }  // namespace
 
 SysResult<void> lock_exclusive(int fd) noexcept { return lock(fd, LOCK_EX); }
+SysResult<void> lock_shared(int fd) noexcept { return lock(fd, LOCK_SH); }
 SysResult<void> try_lock_exclusive(int fd) noexcept { return lock(fd, LOCK_EX | LOCK_NB); }
 
 }  // namespace bulkhead

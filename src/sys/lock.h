@@ -7,6 +7,7 @@
 namespace bulkhead {
 
 SysResult<void> lock_exclusive(int fd) noexcept;
+SysResult<void> lock_shared(int fd) noexcept;
 // EWOULDBLOCK when somebody else holds it.
 SysResult<void> try_lock_exclusive(int fd) noexcept;
 

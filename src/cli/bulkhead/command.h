@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/options.h"
@@ -24,14 +25,19 @@ struct Command {
   std::string_view arguments;  // "[OPTIONS] IMAGE [COMMAND...]"
   std::string_view summary;
   Result<int> (*run)(const Invocation& invocation);
+  // The exit code of a failure that is not one of usage: Docker's commands on images have 1.
+  int failure = kEngineFailure;
 };
 
 extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kSystemCommand,
-    kCompletionCommand;
+    kCompletionCommand, kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand,
+    kSaveCommand, kLoadCommand, kImportCommand, kInspectCommand, kImagePruneCommand;
 std::span<const Command* const> commands();
+std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...
 
 // "bulkhead: warning: ..." on standard error.
 void print_warning(std::string_view text);
-void print(std::string_view text);  // to standard output
+void print_error(const Error& error);  // "bulkhead: ...", and its hint
+void print(std::string_view text);     // to standard output
 
 }  // namespace bulkhead::cli::engine

@@ -12,8 +12,12 @@
 namespace bulkhead::cli::engine {
 namespace {
 
-constexpr std::array kCommands{&kRunCommand, &kExplainCommand, &kPsCommand,
-                               &kRmCommand,  &kSystemCommand,  &kCompletionCommand};
+constexpr std::array kCommands{
+    &kRunCommand,   &kExplainCommand, &kPsCommand,     &kRmCommand,      &kImagesCommand,
+    &kImageCommand, &kTagCommand,     &kRmiCommand,    &kHistoryCommand, &kInspectCommand,
+    &kSaveCommand,  &kLoadCommand,    &kImportCommand, &kSystemCommand,  &kCompletionCommand};
+
+}  // namespace
 
 void print_error(const Error& error) {
   std::string text = "bulkhead: " + error.message() + "\n";
@@ -21,10 +25,12 @@ void print_error(const Error& error) {
   (void)write_all(STDERR_FILENO, text.data(), text.size());
 }
 
-int exit_code_of(const Error& error) {
+namespace {
+
+int exit_code_of(const Error& error, int failure) {
   if (error.kind() == ErrorKind::kCommandNotFound) return kNotFound;
   if (error.kind() == ErrorKind::kCommandNotExecutable) return kNotExecutable;
-  return kEngineFailure;
+  return error.kind() == ErrorKind::kUsage ? kEngineFailure : failure;
 }
 
 std::string overview(std::span<const Option> options) {
@@ -70,7 +76,10 @@ Result<int> dispatch(std::span<const std::string_view> words) {
                 "bulkhead --help lists the commands");
   const std::vector<std::string_view> rest(global.positional.begin() + 1, global.positional.end());
   invocation.words = rest;
-  return (*found)->run(invocation);
+  auto code = (*found)->run(invocation);
+  if (code) return code;
+  print_error(code.error());
+  return exit_code_of(code.error(), (*found)->failure);
 }
 
 }  // namespace
@@ -92,5 +101,5 @@ int main(int count, char** words) {
   const auto code = dispatch(given);
   if (code) return *code;
   print_error(code.error());
-  return exit_code_of(code.error());
+  return exit_code_of(code.error(), kEngineFailure);
 }

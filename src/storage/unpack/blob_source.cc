@@ -3,6 +3,9 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 
+#include <optional>
+#include <vector>
+
 #include "base/text.h"
 #include "storage/unpack/digest.h"
 #include "storage/unpack/tar_headers.h"
@@ -13,21 +16,56 @@ namespace {
 
 constexpr std::uint64_t kInside = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
 constexpr std::size_t kMostMembers = 20'000;
+constexpr int kMostHops = 8;
+
+// "a/../b/./c" as "b/c"; nothing for what leads out of the archive.
+std::optional<std::string> normalised(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (const std::string_view part : split(path, '/')) {
+    if (part.empty() || part == ".") continue;
+    if (part != "..") {
+      parts.push_back(part);
+    } else if (parts.empty()) {
+      return std::nullopt;
+    } else {
+      parts.pop_back();
+    }
+  }
+  std::string text;
+  for (const std::string_view part : parts) text.append(text.empty() ? "" : "/").append(part);
+  return text;
+}
+
+std::string directory_of(const std::string& name) {
+  const std::size_t slash = name.rfind('/');
+  return slash == std::string::npos ? std::string() : name.substr(0, slash + 1);
+}
 
 }  // namespace
 
 Result<BlobSource> BlobSource::open(const std::string& path) {
+  TRY_ASSIGN(Fd file, open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  TRY_ASSIGN(BlobSource source, adopt(std::move(file), path));
+  if (source.is_directory_ || source.has("index.json")) return source;
+  if (source.has("manifest.json"))
+    return fail(ErrorKind::kUnsupported, "this is an archive of docker save's own format",
+                "take it in by bulkhead load --input FILE, and run it by its name");
+  return fail(ErrorKind::kInvalid, "this is not an OCI archive: it has no index.json",
+              "an OCI archive is made by: skopeo copy docker://… oci-archive:FILE");
+}
+
+Result<BlobSource> BlobSource::adopt(Fd file, const std::string& name) {
   BlobSource source;
-  TRY_ASSIGN(source.file_, open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  source.file_ = std::move(file);
   struct stat status{};
   if (::fstat(source.file_.get(), &status) != 0)
-    return std::unexpected(Error(SysError{"fstat", errno, path.c_str()}));
+    return std::unexpected(Error(SysError{"fstat", errno, name.c_str()}));
   if (S_ISDIR(status.st_mode)) {
     source.is_directory_ = true;
   } else if (S_ISREG(status.st_mode)) {
     TRY(source.index_archive());
   } else {
-    return fail(ErrorKind::kInvalid, quoted(path) + " is neither a directory nor a file");
+    return fail(ErrorKind::kInvalid, quoted(name) + " is neither a directory nor a file");
   }
   return source;
 }
@@ -36,21 +74,26 @@ Result<void> BlobSource::index_archive() {
   TarHeaders headers(file_.get());
   for (;;) {
     TRY_ASSIGN(const auto member, headers.next());
-    if (!member) break;
-    if (!member->regular) continue;
-    if (places_.size() >= kMostMembers)
+    if (!member) return {};
+    if (!member->regular && member->link.empty()) continue;
+    if (places_.size() + links_.size() >= kMostMembers)
       return fail(ErrorKind::kInvalid, "the archive has too many members");
     std::string name = member->name;
     while (name.starts_with("./")) name.erase(0, 2);
-    // The first of a name counts, as a reader that stops at it would see it.
-    places_.try_emplace(std::move(name), Place{member->offset, member->size});
+    // Readers differ in which of two they take: an archive must not mean two things.
+    if (places_.contains(name) || links_.contains(name))
+      return fail(ErrorKind::kInvalid, "the archive has two members named " + quoted(name),
+                  "what reads the first and what reads the last would see different images");
+    if (member->regular)
+      places_.emplace(std::move(name), Place{member->offset, member->size});
+    else
+      links_.emplace(std::move(name), member->link);
   }
-  if (places_.contains("index.json")) return {};
-  if (places_.contains("manifest.json"))
-    return fail(ErrorKind::kUnsupported, "this is an archive of the old docker save format",
-                "convert it: skopeo copy docker-archive:FILE oci-archive:NEW");
-  return fail(ErrorKind::kInvalid, "this is not an OCI archive: it has no index.json",
-              "an OCI archive is made by: skopeo copy docker://… oci-archive:FILE");
+}
+
+bool BlobSource::has(const std::string& name) const {
+  if (!is_directory_) return places_.contains(name);
+  return ::faccessat(file_.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 Result<SourceIdentity> BlobSource::identity() const {
@@ -64,7 +107,15 @@ Result<SourceIdentity> BlobSource::identity() const {
 Result<Extent> BlobSource::find(const std::string& name) const {
   Extent extent;
   if (!is_directory_) {
-    const auto place = places_.find(name);
+    // Layers that images share stand in the archive once, and as links elsewhere.
+    std::string real = name;
+    for (int hops = 0; hops < kMostHops && links_.contains(real); ++hops) {
+      auto target = normalised(directory_of(real) + links_.find(real)->second);
+      if (!target || links_.find(real)->second.starts_with('/'))
+        return fail(ErrorKind::kInvalid, "in the archive, " + quoted(name) + " leads out of it");
+      real = *std::move(target);
+    }
+    const auto place = places_.find(real);
     if (place == places_.end())
       return fail(ErrorKind::kNotFound, "the archive has no " + quoted(name));
     extent.fd = file_.get();

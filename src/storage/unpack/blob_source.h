@@ -23,13 +23,18 @@ struct Extent {
 
 class BlobSource {
  public:
+  // An OCI layout or an archive of one; kUnsupported for other archives.
   static Result<BlobSource> open(const std::string& path);
+  // The same, or an archive as `docker save` makes it: of a directory or a regular file.
+  static Result<BlobSource> adopt(Fd file, const std::string& name);
+
+  bool has(const std::string& name) const;
 
   // Which file this is: of index.json in a directory. Asked before and after the reading.
   Result<SourceIdentity> identity() const;
 
   // "index.json", "oci-layout", "blobs/sha256/<hex>". Only regular files, never through a link that
-  // leads out of the layout.
+  // leads out of the layout. The extent is valid for as long as the source is.
   Result<Extent> find(const std::string& name) const;
 
   // The whole of a small document.
@@ -46,7 +51,8 @@ class BlobSource {
 
   Fd file_;
   bool is_directory_ = false;
-  std::map<std::string, Place, std::less<>> places_;  // of an archive
+  std::map<std::string, Place, std::less<>> places_;       // of an archive
+  std::map<std::string, std::string, std::less<>> links_;  // likewise: symbolic links
 };
 
 // read(2) at an offset until `size` bytes; an end of file before that is an error.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "storage/unpack/layer_acts.h"
@@ -31,6 +32,9 @@ struct ExtractReport {
   std::uint64_t bytes = 0;
   std::uint64_t skipped_devices = 0;  // for lack of privilege, or for being whiteouts in disguise
   std::uint64_t skipped_attributes = 0;  // that the file system does not have
+  // What unpack_layer() computed on the way, hex: of the blob, and of the tar in it.
+  std::string digest = {};
+  std::string diff_id = {};
 };
 
 // Reads the tar from `input` to its end and writes it beneath `directory`, which must be empty and

@@ -16,6 +16,7 @@
 #include "storage/store.h"
 #include "storage/unpack/layout_testing.h"
 #include "storage/unpack/testing.h"
+#include "sys/directory.h"
 #include "sys/tree.h"
 
 namespace bulkhead::storage {
@@ -78,7 +79,8 @@ class Importing : public ::testing::Test {
   }
   std::string in_store(const std::string& path) const { return top_ + "/store/" + path; }
   void expect_nothing_left_behind() const {
-    EXPECT_NE(::access(in_store("staging").c_str(), F_OK), 0);
+    for (const char* place : {"staging", "claims", "trash"})
+      EXPECT_TRUE(list_directory(AT_FDCWD, in_store(place).c_str())->empty()) << place;
   }
 
   std::string top_;
@@ -284,7 +286,7 @@ TEST_F(Importing, SaysThatTheDiskIsFull) {
     const bool said = !imported && imported.error().message().find("No space left on device") !=
                                        std::string::npos;
     if (!said && !imported) std::fprintf(stderr, "%s\n", imported.error().message().c_str());
-    ::_exit(said && ::access(in_store("staging").c_str(), F_OK) != 0 ? 0 : 1);
+    ::_exit(said && list_directory(AT_FDCWD, in_store("staging").c_str())->empty() ? 0 : 1);
   }
   int status = 0;
   ::waitpid(child, &status, 0);

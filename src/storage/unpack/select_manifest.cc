@@ -85,21 +85,16 @@ Result<SelectedManifest> follow(const BlobSource& source, const oci::Descriptor&
   }
 }
 
-}  // namespace
-
-std::string_view own_architecture() {
-#if defined(__x86_64__)
-  return "amd64";
-#elif defined(__aarch64__)
-  return "arm64";
-#elif defined(__riscv)
-  return "riscv64";
-#elif defined(__s390x__)
-  return "s390x";
-#else
-#error "name this architecture as images do"
-#endif
+Result<oci::Index> read_index(const BlobSource& source) {
+  TRY_ASSIGN(const std::string layout, source.read("oci-layout", 4096));
+  TRY_WITHIN("oci-layout", oci::check_image_layout(layout));
+  TRY_ASSIGN(const std::string text, source.read("index.json", kMostDocumentBytes));
+  auto index = oci::decode_index(text);
+  if (!index) return std::unexpected(std::move(index).error().within("index.json"));
+  return index;
 }
+
+}  // namespace
 
 Result<std::string> sha256_of(std::string_view digest) {
   if (!digest.starts_with("sha256:") || !is_hex_digest(digest.substr(7)))
@@ -108,13 +103,24 @@ Result<std::string> sha256_of(std::string_view digest) {
 }
 
 Result<SelectedManifest> select_manifest(const BlobSource& source, const std::string& reference) {
-  TRY_ASSIGN(const std::string layout, source.read("oci-layout", 4096));
-  TRY_WITHIN("oci-layout", oci::check_image_layout(layout));
-  TRY_ASSIGN(const std::string text, source.read("index.json", kMostDocumentBytes));
-  auto index = oci::decode_index(text);
-  if (!index) return std::unexpected(std::move(index).error().within("index.json"));
-  TRY_ASSIGN(const oci::Descriptor descriptor, choose(index->manifests, reference));
+  TRY_ASSIGN(const oci::Index index, read_index(source));
+  TRY_ASSIGN(const oci::Descriptor descriptor, choose(index.manifests, reference));
   return follow(source, descriptor, 0);
+}
+
+Result<std::vector<ListedManifest>> list_manifests(const BlobSource& source) {
+  TRY_ASSIGN(const oci::Index index, read_index(source));
+  std::vector<ListedManifest> listed;
+  for (const oci::Descriptor& descriptor : index.manifests) {
+    if (!fits(descriptor)) continue;
+    TRY_ASSIGN(SelectedManifest selected, follow(source, descriptor, 0));
+    listed.push_back({std::move(selected), descriptor.annotations});
+  }
+  if (listed.empty())
+    return fail(ErrorKind::kNotFound, "the layout holds no image for linux/" +
+                                          std::string(own_architecture()) + "; it has " +
+                                          list(index.manifests));
+  return listed;
 }
 
 }  // namespace bulkhead::storage

@@ -86,8 +86,8 @@ Result<std::optional<TarMember>> TarHeaders::next() {
     if (at_ != 0)
       return fail(ErrorKind::kInvalid, "the archive is damaged: a header's checksum is wrong");
     return fail(ErrorKind::kInvalid, "the file is not a tar",
-                "an OCI archive is an uncompressed tar of an OCI layout; a compressed one must be "
-                "decompressed first");
+                "an archive to be run by its path is an uncompressed tar; bulkhead load takes a "
+                "compressed one");
   }
   const auto size = number_of(header.size);
   TarMember member;
@@ -101,6 +101,7 @@ Result<std::optional<TarMember>> TarHeaders::next() {
   }
   member.name += text_of(header.name);
   member.regular = header.type == '0' || header.type == '\0';
+  if (header.type == '2') member.link = text_of(header.link);
   if (header.type == 'L' || header.type == 'S')
     return fail(ErrorKind::kUnsupported,
                 "the archive uses GNU extensions that an OCI archive does not need",

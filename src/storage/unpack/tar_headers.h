@@ -14,6 +14,7 @@ struct TarMember {
   std::uint64_t offset = 0;  // of the content
   std::uint64_t size = 0;
   bool regular = false;
+  std::string link = {};  // the target of a symbolic link; empty for everything else
 };
 
 class TarHeaders {

@@ -174,7 +174,7 @@ Result<void> judge(const LayerToUnpack& layer, const Outcome& outcome) {
     return std::unexpected(outcome.extracted.error());
   // The blob first: when it is damaged, everything else is only a consequence.
   if (!outcome.blob_digest) return std::unexpected(outcome.blob_digest.error());
-  if (*outcome.blob_digest != layer.digest)
+  if (!layer.digest.empty() && *outcome.blob_digest != layer.digest)
     return fail(ErrorKind::kInvalid, "the layer " + layer.digest + " does not have that digest",
                 "the image is damaged or was tampered with: fetch it again");
   if (!outcome.tar_digest) return std::unexpected(outcome.tar_digest.error());
@@ -190,7 +190,7 @@ Result<void> judge(const LayerToUnpack& layer, const Outcome& outcome) {
   TRY(outcome.extractor_end);
   if (!outcome.decompressed) return std::unexpected(outcome.decompressed.error());
   if (!outcome.extracted) return std::unexpected(outcome.extracted.error());
-  if (*outcome.tar_digest != layer.diff_id)
+  if (!layer.diff_id.empty() && *outcome.tar_digest != layer.diff_id)
     return fail(ErrorKind::kInvalid,
                 "the layer " + layer.digest + " unpacks to something else than the image says",
                 "the image is damaged or was tampered with: fetch it again");
@@ -210,11 +210,13 @@ Result<ExtractReport> unpack_layer(const LayerToUnpack& layer, Confinement& conf
       return std::unexpected(Error(SysError{"removexattr", errno, name}));
   // Device nodes are made with the mode that they are to have.
   const mode_t mask = ::umask(0);
-  const auto outcome = run(layer, confinement, limits);
+  auto outcome = run(layer, confinement, limits);
   (void)::umask(mask);
   if (!outcome) return std::unexpected(outcome.error());
   TRY(judge(layer, *outcome));
-  return *outcome->extracted;
+  outcome->extracted->digest = *std::move(outcome->blob_digest);
+  outcome->extracted->diff_id = *std::move(outcome->tar_digest);
+  return *std::move(outcome->extracted);
 }
 
 }  // namespace bulkhead::storage

@@ -13,8 +13,8 @@ namespace bulkhead::storage {
 
 struct LayerToUnpack {
   LayerSource source;
-  std::string digest;   // hex, of the blob
-  std::string diff_id;  // hex, of the tar in it
+  std::string digest;   // hex, of the blob; empty: not known before, the report then says it
+  std::string diff_id;  // hex, of the tar in it; likewise
   int directory = -1;   // empty; receives the files
   // How many bytes of the blob have been read, for whoever shows it; may be null.
   std::atomic<std::uint64_t>* progress = nullptr;

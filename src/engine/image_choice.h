@@ -1,0 +1,23 @@
+// Which image `run` means, and that it is there.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "storage/store.h"
+#include "sys/fd.h"
+
+namespace bulkhead::engine {
+
+struct ChosenImage {
+  storage::ImageRecord record;
+  // The store's, shared: until it is closed nobody removes the image. storage::mark_use() comes first.
+  Fd lock;
+};
+
+// A path ("oci:", "oci-archive:", "/", "./", "../"), a name or id of the store, or an image that came
+// with Bulkhead. The store's image of a name wins over one that came with Bulkhead. What is not yet
+// unpacked is unpacked.
+Result<ChosenImage> choose_image(const storage::Store& store, const std::string& name);
+
+}  // namespace bulkhead::engine
