@@ -1,6 +1,7 @@
 #include "storage/record.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 
@@ -79,47 +80,54 @@ Result<ImageRecord> decode_record(std::string_view text) {
   const auto malformed = [](std::string_view what) {
     return fail(ErrorKind::kInvalid, "image record: " + std::string(what));
   };
+  // The value of the next line, which has to be of that name: each line has its place.
+  const auto next = [&](std::string_view name) -> std::optional<std::string_view> {
+    const std::size_t end = text.find('\n');
+    std::string_view value = text.substr(0, end);
+    if (end == std::string_view::npos || !value.contains(' ') || next_field(value, ' ') != name)
+      return std::nullopt;
+    text.remove_prefix(end + 1);
+    return value;
+  };
   if (next_field(text, '\n') != kFirstLine) return malformed("written by another version");
   ImageRecord record;
-  for (;;) {
-    if (text.empty()) return malformed("cut short");
-    std::string_view value = next_field(text, '\n');
-    const std::string_view name = next_field(value, ' ');
-    if (name == "path") {
-      record.key.append(value).push_back('\n');
-    } else if (name == "reference") {
-      record.key.append(value);
-    } else if (name == "identity") {
-      if (!take_identity(value, record.identity)) return malformed("identity");
-    } else if (name == "created") {
-      if (!is_time(value)) return malformed("created");
-      record.created = value;
-    } else if (name == "bytes") {
-      const auto bytes = parse_number<std::uint64_t>(value);
-      if (!bytes) return malformed("bytes");
-      record.size = *bytes;
-    } else if (std::string* const digest = name == "manifest" ? &record.manifest_digest
-                                           : name == "config" ? &record.config_digest
-                                                              : nullptr) {
-      if (!is_hex_digest(value)) return malformed(name);
-      *digest = value;
-    } else if (name == "layer" || name == "blob") {
-      if (!is_hex_digest(value)) return malformed(name);
-      std::vector<std::string>& list = name == "layer" ? record.layers : record.blobs;
-      list.emplace_back(value);
-      if (list.size() > kMostLayers) return malformed("too many layers");
-    } else if (name == "size") {
-      if (parse_number<std::size_t>(value) != text.size()) return malformed("size");
-      record.config = text;
-      break;
-    } else {
-      return malformed("unknown line " + quoted(name));
-    }
+  if (text.starts_with("path ")) {
+    const auto path = next("path");
+    const auto reference = next("reference");
+    if (!path || path->empty() || !reference) return malformed("path and reference");
+    record.key.append(*path).append("\n").append(*reference);
+    const auto identity = next("identity");
+    if (!identity || !take_identity(*identity, record.identity)) return malformed("identity");
   }
-  if (record.manifest_digest.empty() || record.config_digest.empty())
-    return malformed("incomplete");
+  const auto manifest = next("manifest");
+  const auto config = next("config");
+  if (!manifest || !is_hex_digest(*manifest)) return malformed("manifest");
+  if (!config || !is_hex_digest(*config)) return malformed("config");
+  record.manifest_digest = *manifest;
+  record.config_digest = *config;
+  if (text.starts_with("created ")) {
+    const auto created = next("created");
+    if (!created || !is_time(*created)) return malformed("created");
+    record.created = *created;
+  }
+  const auto bytes = next("bytes");
+  const auto count = bytes ? parse_number<std::uint64_t>(*bytes) : std::nullopt;
+  if (!count) return malformed("bytes");
+  record.size = *count;
+  const auto take_digests = [&](std::string_view name, std::vector<std::string>& list) {
+    while (const auto digest = next(name)) {
+      if (!is_hex_digest(*digest) || list.size() == kMostLayers) return false;
+      list.emplace_back(*digest);
+    }
+    return true;
+  };
+  if (!take_digests("layer", record.layers)) return malformed("layer");
+  if (!take_digests("blob", record.blobs)) return malformed("blob");
   if (!record.blobs.empty() && record.blobs.size() != record.layers.size())
     return malformed("not one blob for each layer");
+  const auto size = next("size");
+  if (!size || parse_number<std::size_t>(*size) != text.size()) return malformed("size");
+  record.config = text;
   return record;
 }
 

@@ -38,6 +38,16 @@ TEST(ImageRecord, IsRefusedWhenItIsNotWhole) {
   EXPECT_FALSE(decode_record(text + "x"));
 }
 
+TEST(ImageRecord, IsRefusedWhereALineIsNotInItsPlace) {
+  const std::string text = encode(example());
+  for (const char* name : {"path", "reference", "identity", "manifest", "config", "size"}) {
+    const std::size_t at = text.find(std::string("\n") + name + " ") + 1;
+    const std::string line = text.substr(at, text.find('\n', at) + 1 - at);
+    EXPECT_FALSE(decode_record(std::string(text).insert(at, line))) << line;
+    EXPECT_FALSE(decode_record(std::string(text).erase(at, line.size()))) << line;
+  }
+}
+
 TEST(ImageRecord, LetsNoPathIntoALayersName) {
   ImageRecord record = example();
   record.layers = {"../../../etc"};
