@@ -1,6 +1,6 @@
-"""Bringing an image of a realistic size into a store: from a registry on loopback (`pull`) and from a layout on
-this machine (`unpack`), beside other engines. Everything lies on tmpfs. What is counted is the whole work: the
-daemons' CPU time and memory with the client's."""
+"""Bringing an image of a realistic size into a store: from a registry on loopback (`pull`) and from a layout
+on this machine (`unpack`), beside other engines. Everything lies on tmpfs. What is counted is the whole work:
+the daemons' CPU time and memory with the client's."""
 
 import contextlib
 import dataclasses
@@ -30,7 +30,7 @@ http: {{addr: "127.0.0.1:5000"}}
 
 @dataclasses.dataclass
 class Candidate:
-    """`command` and `cleanup` run in the enclosure, as lists of words; `works` is tried once beforehand."""
+    """`command` and `cleanup` run in the enclosure, as lists of words."""
     name: str
     command: list
     cleanup: list
@@ -72,25 +72,28 @@ class Images:
                 raise Unavailable(f"{program} is not installed (package {package})")
         configuration = self.work / "registry.yml"
         configuration.write_text(REGISTRY_CONFIGURATION.format(root=data / "registry"), encoding="utf-8")
-        self.registry = enclosure.start(self.registry_answers, "/usr/bin/docker-registry", "serve", configuration)
+        self.registry = enclosure.start(self.registry_answers, "/usr/bin/docker-registry", "serve",
+                                        configuration)
         if pathlib.Path("/usr/sbin/dockerd").exists():
             socket = f"unix://{enclosure.directory}/docker.sock"
             self.docker = ["/usr/bin/docker", "--host", socket]
-            enclosure.start(lambda: enclosure.call(*self.docker, "version").returncode == 0, "/usr/sbin/dockerd",
-                            "--data-root", data / "docker", "--exec-root", "/run/docker", "--pidfile",
-                            "/run/docker.pid", "--host", socket, "--log-level", "error", "--iptables=false",
-                            "--bridge=none")
+            enclosure.start(lambda: enclosure.call(*self.docker, "version").returncode == 0,
+                            "/usr/sbin/dockerd", "--data-root", data / "docker", "--exec-root", "/run/docker",
+                            "--pidfile", "/run/docker.pid", "--host", socket, "--log-level", "error",
+                            "--iptables=false", "--bridge=none")
         if pathlib.Path("/usr/bin/containerd").exists():
             address = enclosure.directory / "containerd.sock"
             file = self.work / "containerd.toml"
-            file.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n', encoding="utf-8")
+            file.write_text('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n',
+                            encoding="utf-8")
             self.containerd = ["/usr/bin/ctr", "--address", address, "--namespace", "bench"]
             enclosure.start(lambda: enclosure.call(*self.containerd, "version").returncode == 0,
                             "/usr/bin/containerd", "--config", file, "--address", address, "--root",
                             data / "containerd", "--state", "/run/containerd", "--log-level", "error")
 
     def registry_answers(self):
-        return self.enclosure.call("bash", "-c", f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}").returncode == 0
+        connect = f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}"
+        return self.enclosure.call("bash", "-c", connect).returncode == 0
 
     def push(self, key):
         """The layout into the registry, its layers as they are."""
@@ -105,13 +108,15 @@ class Images:
         return f"{REGISTRY}/bench/{key[0]}:{key[1]}"
 
     def podman(self, *words):
-        return ["podman", "--root", self.data / "podman", "--runroot", "/run/podman", "--storage-driver", "overlay",
-                "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--tmpdir", "/run/podman-tmp", *words]
+        return ["podman", "--root", self.data / "podman", "--runroot", "/run/podman", "--storage-driver",
+                "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--tmpdir",
+                "/run/podman-tmp", *words]
 
     def pulling(self, key):
         reference, store = self.reference(key), self.data / "bulkhead"
         if self.docker:
-            yield Candidate("docker", [*self.docker, "pull", "-q", reference], [*self.docker, "rmi", "-f", reference])
+            yield Candidate("docker", [*self.docker, "pull", "-q", reference],
+                            [*self.docker, "rmi", "-f", reference])
         if self.containerd:
             yield Candidate("ctr", [*self.containerd, "images", "pull", "--plain-http", reference],
                             [*self.containerd, "images", "rm", "--sync", reference])
@@ -141,7 +146,8 @@ class Images:
                                              f"{store} {layout}"], ["rm", "-rf", store])
 
     def by_hand(self, key):
-        blobs = " ".join(str(self.layouts[key].path / "blobs/sha256" / layer) for layer in self.layouts[key].layers)
+        layout = self.layouts[key]
+        blobs = " ".join(str(layout.path / "blobs/sha256" / layer) for layer in layout.layers)
         return (f"mkdir {self.data}/by-hand; cd {self.data}/by-hand; "
                 f"for blob in {blobs}; do {key[0]} -dc <$blob | tar x; done")
 
@@ -151,8 +157,8 @@ class Images:
         ticks = 0
         for pid in self.enclosure.processes():
             with contextlib.suppress(OSError):
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-                ticks += sum(map(int, fields[11:15]))
+                text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+                ticks += sum(map(int, text.rsplit(")", 1)[1].split()[11:15]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def once(self, candidate, watch=None):
@@ -177,7 +183,7 @@ class Images:
         return Run(seconds, cpu)
 
     def peak_memory(self, candidate):
-        """MiB: the most that all processes in the enclosure but the registry's have together, shared pages once."""
+        """MiB: the most that the candidate's processes have together, shared pages once."""
         peak, done = 0, threading.Event()
 
         def watch(process):

@@ -34,14 +34,15 @@ def ordered(path):
 
 
 def chosen():
-    """Paths in the order of a tree walk: from each place whole directories, to its share of bytes and of files."""
+    """Paths in the order of a tree walk: of each place whole directories, to its share of bytes and files."""
     taken = {}
     for place, (share, file_share) in PLACES.items():
         directories = {}
         for path in walk(place):
             status = os.lstat(path)
             kind = stat.S_IFMT(status.st_mode)
-            if path not in taken and (kind == stat.S_IFLNK or (kind == stat.S_IFREG and status.st_size < LARGEST)):
+            fits = kind == stat.S_IFLNK or (kind == stat.S_IFREG and status.st_size < LARGEST)
+            if fits and path not in taken:
                 directories.setdefault(os.path.dirname(path), []).append((path, status))
         count, size = 0, 0
         # In an order that has nothing to do with size or name, and the same each time.
@@ -100,12 +101,14 @@ class Layout:
         kind = "application/vnd.oci.image."
         manifest = {"schemaVersion": 2, "mediaType": f"{kind}manifest.v1+json",
                     "config": self.add(f"{kind}config.v1+json", json.dumps(config).encode()),
-                    "layers": [self.add(f"{kind}layer.v1.tar+{how}", compressed(layer, how)) for layer in layers]}
+                    "layers": [self.add(f"{kind}layer.v1.tar+{how}", compressed(layer, how))
+                               for layer in layers]}
         self.layers = [layer["digest"].split(":")[1] for layer in manifest["layers"]]
         entry = self.add(manifest["mediaType"], json.dumps(manifest).encode())
         entry["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
         (self.path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}', encoding="utf-8")
-        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}), encoding="utf-8")
+        index = {"schemaVersion": 2, "manifests": [entry]}
+        (self.path / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
     def add(self, kind, data):
         (self.path / "blobs/sha256" / digest(data).split(":")[1]).write_bytes(data)

@@ -78,6 +78,17 @@ bool climbs_out() {
   return ::chroot(".") == 0 && opens(targets.outside + "/canary", O_RDWR);
 }
 
+// By its number on the file system instead of a path, which no root directory bounds.
+bool opens_by_handle() {
+  alignas(file_handle) char room[sizeof(file_handle) + 128] = {};
+  auto* const handle = reinterpret_cast<file_handle*>(room);
+  handle->handle_bytes = 128;
+  int mount = 0;
+  const int directory = ::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return ::name_to_handle_at(AT_FDCWD, ".", handle, &mount, 0) == 0 &&
+         ::open_by_handle_at(directory, handle, O_RDONLY) >= 0;
+}
+
 // But the extractor's of its own directory.
 bool holds_other_descriptors() {
   struct stat own{};
@@ -121,6 +132,7 @@ const std::map<std::string, std::function<bool()>> kDeeds = {
     {"writes a file of the host", [] { return opens(targets.outside + "/canary", O_RDWR); }},
     {"makes a file beside the layer", [] { return opens("../outside/planted", O_CREAT | O_RDWR); }},
     {"climbs out of its root", climbs_out},
+    {"opens a file by its handle", opens_by_handle},
     {"connects to a port of the host", connects_to_loopback},
     {"connects to an abstract socket", connects_to_abstract_socket},
     {"holds a descriptor of the host", holds_other_descriptors},

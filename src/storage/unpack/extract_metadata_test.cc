@@ -47,16 +47,16 @@ TEST_F(Extract, TheLastEntryOfADirectoryCounts) {
 // the archive says nevertheless.
 TEST_F(Extract, NothingIsInherited) {
   ASSERT_TRUE(extract(TarWriter()
-                          .add({.name = "shared/", .type = '5', .mode = 02775, .gid = 50})
-                          .file("shared/file", "x")
-                          .directory("shared/inner/")
-                          .symlink("shared/link", "file")
+                          .add({.name = "common/", .type = '5', .mode = 02775, .gid = 50})
+                          .file("common/file", "x")
+                          .directory("common/inner/")
+                          .symlink("common/link", "file")
                           .file("beside", "x")
                           .finish()));
-  EXPECT_EQ(status("shared").st_mode & 07777, 02775U);
-  for (const char* name : {"shared/file", "shared/inner", "shared/link", "beside"})
+  EXPECT_EQ(status("common").st_mode & 07777, 02775U);
+  for (const char* name : {"common/file", "common/inner", "common/link", "beside"})
     EXPECT_EQ(status(name).st_gid, 0U) << name;
-  EXPECT_EQ(status("shared/inner").st_mode & 07777, 0755U);
+  EXPECT_EQ(status("common/inner").st_mode & 07777, 0755U);
 }
 
 // Version 2; owner, a named user 1000, group, mask, others.

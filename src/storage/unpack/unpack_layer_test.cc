@@ -260,6 +260,8 @@ TEST_F(UnpackingMany, UnpacksAllWithinItsBound) {
   EXPECT_EQ(now, 0U);
   for (std::size_t i = 0; i < 6; ++i) {
     EXPECT_EQ((*reports)[i].entries, 1U);
+    EXPECT_EQ((*reports)[i].digest, sha256(blobs_[i]));
+    EXPECT_EQ((*reports)[i].diff_id, sha256(blobs_[i]));
     EXPECT_EQ(read("many" + std::to_string(i) + "/file").size(), (1 << 20) + i * 1000);
     EXPECT_EQ(last.at(i), blobs_[i].size());
   }

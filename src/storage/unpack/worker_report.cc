@@ -7,6 +7,7 @@ namespace {
 
 // Each record: a letter, its text, NUL. Neither paths nor messages contain one.
 constexpr char kNumbers = 'N';
+constexpr char kDigests = 'D';
 constexpr char kMessage = 'E';
 constexpr char kHint = 'H';
 constexpr char kSystemMessage = 'S';  // no fault of the layer's
@@ -34,6 +35,7 @@ std::string encode_report(const ExtractReport& report) {
          std::to_string(report.entries) + " " + std::to_string(report.bytes) + " " +
              std::to_string(report.skipped_devices) + " " +
              std::to_string(report.skipped_attributes));
+  if (!report.digest.empty()) append(out, kDigests, report.digest + " " + report.diff_id);
   return out;
 }
 
@@ -70,6 +72,11 @@ Result<ExtractReport> decode_report(std::string_view text) {
         report.skipped_attributes = *attributes;
         break;
       }
+      case kDigests:
+        report.digest = next_field(value, ' ');
+        report.diff_id = value;
+        if (report.digest.size() != 64 || report.diff_id.size() != 64) return malformed();
+        break;
       case kHint: hint = made_printable(value); break;
       case kMessage: return fail(ErrorKind::kInvalid, made_printable(value), hint);
       case kSystemMessage: return fail(ErrorKind::kSystem, made_printable(value), hint);
