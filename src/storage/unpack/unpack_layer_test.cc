@@ -192,6 +192,50 @@ TEST_F(Unpacking, GivesUpADownloadWhenThereIsNoRoomToKeepIt) {
       << report.error().message();
 }
 
+TEST_F(Unpacking, NamesTheFirstCauseOfAFailure) {
+  // The extractor sees a tar that ends too soon; why it does is the decompressor's to say.
+  const std::string blob = "\x1F\x8B not gzip at all";
+  const Fd file = memory_file(blob);
+  const auto malformed = unpack({.fd = file.get(), .offset = 0, .size = blob.size()}, blob);
+  ASSERT_FALSE(malformed);
+  EXPECT_NE(malformed.error().message().find("compression is malformed"), std::string::npos)
+      << malformed.error().message();
+  // The extractor stops, and what the decompressor then cannot write is no cause.
+  const std::string tar =
+      TarWriter().file("../out", "x").file("big", std::string(8 << 20, 'x')).finish();
+  const Fd escape = memory_file(tar);
+  const auto refused = unpack({.fd = escape.get(), .offset = 0, .size = tar.size()}, tar);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("\"..\""), std::string::npos)
+      << refused.error().message();
+}
+
+TEST_F(Unpacking, CountsWhatIsAskedOfTheOverseer) {
+  const std::string tar = TarWriter()
+                              .file("a/.wh..wh..opq", "")
+                              .file("b/.wh..wh..opq", "")
+                              .add({.name = "null", .type = '3', .major = 1, .minor = 3})
+                              .finish();
+  const Fd file = memory_file(tar);
+  const auto attempt = [&](std::uint64_t acts) {
+    const Fd into = directory("layer" + std::to_string(count_++));
+    ExtractLimits limits;
+    limits.acts = acts;
+    NoConfinement confinement;
+    return unpack_layer({.source = {.fd = file.get(), .offset = 0, .size = tar.size()},
+                         .digest = sha256(tar),
+                         .diff_id = sha256(tar),
+                         .directory = into.get()},
+                        confinement, limits);
+  };
+  EXPECT_TRUE(attempt(3));
+  const auto refused = attempt(2);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("more than 2 opaque directories and device nodes"),
+            std::string::npos)
+      << refused.error().message();
+}
+
 TEST_F(Unpacking, RefusesWhatDecompressesToManyTimesItsSize) {
   const std::string tar = TarWriter().file("zeros", std::string(8 << 20, '\0')).finish();
   std::string blob(::ZSTD_compressBound(tar.size()), '\0');
