@@ -237,4 +237,10 @@ Result<void> sweep_abandoned(const Store& store) {
   return trash.empty();
 }
 
+Result<void> move_to_trash(const Store& store, const std::string& path) {
+  TRY_ASSIGN(Trash trash, Trash::make(store.get()));
+  TRY(trash.take(path));
+  return {};
+}
+
 }  // namespace bulkhead::storage

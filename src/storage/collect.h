@@ -42,6 +42,9 @@ struct CollectOptions {
 // the lock is given back and the files are deleted.
 Result<Collected> collect(const Store& store, Fd lock, const CollectOptions& options = {});
 
+// One thing out of its place, to be deleted by the next collection. Under the exclusive lock.
+Result<void> move_to_trash(const Store& store, const std::string& path);
+
 // Only what processes have left that were killed while they added an image; nothing is done when
 // somebody else has the lock.
 Result<void> sweep_abandoned(const Store& store);

@@ -100,21 +100,51 @@ Result<int> integrate(const Words& words, const IntegrateOptions& options) {
   return 0;
 }
 
+std::string overview() {
+  return "Usage: bulkhead system COMMAND\n"
+         "\n"
+         "Commands:\n"
+         "  check       look whether the store is whole, and repair it\n"
+         "  df          print how much room the store takes\n"
+         "  integrate   let another engine use bulkhead-runtime\n"
+         "\n"
+         "bulkhead system COMMAND --help says more about each.\n";
+}
+
 Result<int> system_command(const Invocation& invocation) {
+  const std::string_view first = invocation.words.empty() ? "" : invocation.words.front();
+  if (first == "df") return system_df({invocation.store, invocation.words.subspan(1)});
+  if (first == "check") return system_check({invocation.store, invocation.words.subspan(1)});
   IntegrateOptions options;
   const std::vector<Option> table = integrate_options(options);
   TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
-    print(help());
+    print(words.positional.empty() ? overview() : help());
     return 0;
   }
   if (words.positional.empty() || words.positional.front() != "integrate")
-    return fail(ErrorKind::kUsage, "say what to do: bulkhead system integrate ENGINE",
+    return fail(ErrorKind::kUsage, "say what to do: bulkhead system check, df or integrate",
                 "bulkhead system --help says more");
   return integrate(words, options);
 }
 
 }  // namespace
+
+std::vector<Option> df_options(DfOptions& options) {
+  return {
+      {"format", 0, &options.format, "FORMAT", "table (default), json, or a template"},
+      {"verbose", 'v', &options.verbose, "", "each image and container"},
+  };
+}
+
+std::vector<Option> check_options(CheckOptions& options) {
+  return {
+      {"contents", 0, &options.contents, "",
+       "also unpack each layer again, and compare every byte"},
+      {"repair", 0, &options.repair, "",
+       "unpack damaged layers again, and remove what nothing can be made of"},
+  };
+}
 
 std::vector<Option> integrate_options(IntegrateOptions& options) {
   return {
@@ -128,7 +158,7 @@ std::vector<Option> integrate_options(IntegrateOptions& options) {
   };
 }
 
-const Command kSystemCommand{"system", "integrate [OPTIONS] docker|podman|containerd",
-                             "let another engine use bulkhead-runtime", system_command};
+const Command kSystemCommand{"system", "COMMAND", "check the store; work with other engines",
+                             system_command};
 
 }  // namespace bulkhead::cli::engine

@@ -1,9 +1,10 @@
-// `bulkhead system integrate`: its options, for the command and for the completion.
+// `bulkhead system`: options of its commands, for the command and for the completion.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "cli/bulkhead/command.h"
 #include "cli/bulkhead/options.h"
 
 namespace bulkhead::cli::engine {
@@ -17,5 +18,20 @@ struct IntegrateOptions {
 };
 
 std::vector<Option> integrate_options(IntegrateOptions& options);
+
+struct DfOptions {
+  bool verbose = false;
+  std::string format;
+};
+std::vector<Option> df_options(DfOptions& options);
+
+struct CheckOptions {
+  bool repair = false;
+  bool contents = false;
+};
+std::vector<Option> check_options(CheckOptions& options);
+
+Result<int> system_df(const Invocation& invocation);
+Result<int> system_check(const Invocation& invocation);
 
 }  // namespace bulkhead::cli::engine

@@ -5,6 +5,7 @@
 //   bulkhead-unpack --erofs STORE DIFF-ID...        EROFS images of layers that are there
 //   bulkhead-unpack --layers STORE MANIFEST         layers of an image of the store that are missing
 //   bulkhead-unpack --load STORE [FILE]             images of an archive, from FILE or standard input
+//   bulkhead-unpack --check STORE [repair] [contents]  a line for each finding, and one for the sum
 //   bulkhead-unpack --import STORE CONFIG NAME      a tar from standard input becomes an image
 //   bulkhead-unpack --save STORE FORMAT PATH IMAGE...  to standard output, or to the directory PATH; an
 //                                                   image is MANIFEST[=NAME[,NAME...]]
@@ -25,6 +26,7 @@
 #include "base/text.h"
 #include "cli/unpack/confinement.h"
 #include "cli/unpack/erofs_writer.h"
+#include "storage/unpack/check.h"
 #include "storage/unpack/import.h"
 #include "storage/unpack/import_tree.h"
 #include "storage/unpack/load.h"
@@ -101,6 +103,21 @@ Result<void> save(Words words, storage::Confinement& confinement) {
   return storage::save_images(words[0], images, chosen, {STDOUT_FILENO, words[2]}, confinement);
 }
 
+// "problem TEXT", "left PATH", and at the end "sum IMAGES BLOBS LAYERS BYTES UNREPAIRED".
+Result<void> check(Words words, storage::Confinement& confinement) {
+  storage::CheckOptions options;
+  for (const std::string_view word : words.subspan(1)) {
+    options.repair |= word == "repair";
+    options.contents |= word == "contents";
+  }
+  TRY_ASSIGN(const auto report, storage::check_store(words[0], options, confinement));
+  for (const std::string& text : report.problems) std::printf("problem %s\n", text.c_str());
+  for (const std::string& path : report.left_over) std::printf("left %s\n", path.c_str());
+  std::printf("sum %zu %zu %zu %llu %zu\n", report.images, report.blobs, report.layers,
+              static_cast<unsigned long long>(report.bytes), report.unrepaired);
+  return {};
+}
+
 Result<void> import(Words words, storage::Confinement& confinement) {
   storage::TreeToImport tree;
   tree.input = STDIN_FILENO;
@@ -130,6 +147,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"--layers", 2, 2, layers},
     {"--load", 1, 2, load},
+    {"--check", 1, 3, check},
     {"--import", 3, 3, import},
     {"--save", 4, 100'000, save},
 };
