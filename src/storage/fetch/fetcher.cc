@@ -1,0 +1,70 @@
+#include "storage/fetch/fetcher.h"
+
+#include <sys/stat.h>
+
+#include "storage/fetch/exchange.h"
+#include "storage/registry/packet.h"
+#include "sys/file.h"
+
+namespace bulkhead::storage {
+namespace {
+
+constexpr std::size_t kMostPem = 4 << 20;
+
+class PacketSink final : public ExchangeSink {
+ public:
+  PacketSink(int overseer, int body) : overseer_(overseer), body_(body) {}
+  bool head(const FetchHead& head) override {
+    return send_packet(overseer_, encode(head)).has_value();
+  }
+  bool body(std::string_view bytes) override {
+    return write_all(body_, bytes.data(), bytes.size()).has_value();
+  }
+
+ private:
+  int overseer_;
+  int body_;
+};
+
+Result<TlsMaterial> read_material(const FetcherSetup& setup, const std::vector<Fd>& descriptors) {
+  TlsMaterial material;
+  std::size_t next = 0;
+  const auto read = [&](bool wanted, std::string& into) -> Result<void> {
+    if (!wanted) return {};
+    TRY_ASSIGN(into, read_fd(descriptors[next++].get(), kMostPem));
+    return {};
+  };
+  std::string own;
+  std::string system;
+  TRY(read(setup.has_system_authorities, system));
+  TRY(read(setup.has_own_authorities, own));
+  TRY(read(setup.has_client_certificate, material.client_certificate));
+  TRY(read(setup.has_client_key, material.client_key));
+  for (std::string* pem : {&own, &system})
+    if (!pem->empty()) material.authorities.push_back(std::move(*pem));
+  return material;
+}
+
+}  // namespace
+
+Result<void> serve_fetcher(int overseer, int dialer) {
+  TRY_ASSIGN(Packet first, receive_packet_up_to(overseer, kMostDescriptors));
+  TRY_ASSIGN(const FetcherSetup setup, decode_setup(first.message));
+  if (first.descriptors.size() != setup.descriptors())
+    return fail(ErrorKind::kInvalid, "the overseer left out certificates");
+  TRY_ASSIGN(TlsMaterial material, read_material(setup, first.descriptors));
+  first.descriptors.clear();
+  TRY_ASSIGN(Url origin, parse_url(setup.origin));
+  Transport transport(setup, std::move(material), dialer);
+  Exchange exchange(setup, std::move(origin), transport);
+  for (;;) {
+    const auto packet = receive_packet(overseer, 1);
+    if (!packet) return {};  // the overseer is gone
+    TRY_ASSIGN(const FetchRequest request, decode_request(packet->message));
+    const int body = packet->descriptors.front().get();
+    PacketSink sink(overseer, body);
+    TRY(send_packet(overseer, encode(exchange.run(request, body, sink))));
+  }
+}
+
+}  // namespace bulkhead::storage
