@@ -1,7 +1,5 @@
 #include "storage/fetch/fetcher.h"
 
-#include <sys/stat.h>
-
 #include "storage/fetch/exchange.h"
 #include "storage/registry/packet.h"
 #include "sys/file.h"
@@ -26,13 +24,23 @@ class PacketSink final : public ExchangeSink {
   int body_;
 };
 
+// Without fstat(2), which a fetcher has no use for otherwise.
+Result<void> read_whole(int file, std::string& into) {
+  char buffer[16 * 1024];
+  for (;;) {
+    TRY_ASSIGN(const std::size_t count, read_up_to(file, buffer, sizeof buffer));
+    into.append(buffer, count);
+    if (into.size() > kMostPem) return fail(ErrorKind::kInvalid, "the certificates are too long");
+    if (count < sizeof buffer) return {};
+  }
+}
+
 Result<TlsMaterial> read_material(const FetcherSetup& setup, const std::vector<Fd>& descriptors) {
   TlsMaterial material;
   std::size_t next = 0;
   const auto read = [&](bool wanted, std::string& into) -> Result<void> {
     if (!wanted) return {};
-    TRY_ASSIGN(into, read_fd(descriptors[next++].get(), kMostPem));
-    return {};
+    return read_whole(descriptors[next++].get(), into);
   };
   std::string own;
   std::string system;

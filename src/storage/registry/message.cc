@@ -7,6 +7,9 @@ namespace {
 
 constexpr std::size_t kShortText = 1024;
 constexpr std::size_t kMostTexts = 256;
+// A fetcher says either of two things where the other could come, too.
+constexpr std::uint64_t kHeadTag = 1;
+constexpr std::uint64_t kResultTag = 2;
 
 std::unexpected<Error> senseless(const char* what) {
   return fail(ErrorKind::kInvalid, std::string(what) + " said something that it cannot mean");
@@ -159,6 +162,7 @@ Result<FetchRequest> decode_request(std::string_view message) {
 
 std::string encode(const FetchHead& head) {
   MessageWriter out;
+  out.number(kHeadTag);
   out.number(head.status);
   out.number(head.first_byte);
   out.number(head.size);
@@ -176,6 +180,7 @@ std::string encode(const FetchHead& head) {
 Result<FetchHead> decode_head(std::string_view message) {
   MessageReader in(message);
   FetchHead head;
+  if (in.number() != kHeadTag) return senseless("the fetcher");
   head.status = in.choice(1000);
   head.first_byte = in.number();
   head.size = in.number();
@@ -193,6 +198,7 @@ Result<FetchHead> decode_head(std::string_view message) {
 
 std::string encode(const FetchResult& result) {
   MessageWriter out;
+  out.number(kResultTag);
   out.number(static_cast<std::uint64_t>(result.end));
   out.number(result.body_bytes);
   out.text(result.text);
@@ -202,6 +208,7 @@ std::string encode(const FetchResult& result) {
 Result<FetchResult> decode_result(std::string_view message) {
   MessageReader in(message);
   FetchResult result;
+  if (in.number() != kResultTag) return senseless("the fetcher");
   result.end = static_cast<FetchEnd>(in.choice(6));
   result.body_bytes = in.number();
   result.text = in.text(kLongestMessage);
