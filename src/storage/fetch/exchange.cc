@@ -124,6 +124,7 @@ std::expected<HttpAnswer, FetchResult> Exchange::ask(const FetchRequest& request
     http.body_file = body;
     http.body_offset = request.body_offset;
     http.body_size = request.body_size;
+    http.on_sent = [&sink](std::uint64_t bytes) { sink.sent(bytes); };
     if (!request.content_type.empty())
       http.headers.push_back("Content-Type: " + request.content_type);
     if (!request.content_range.empty())

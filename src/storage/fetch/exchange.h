@@ -19,6 +19,8 @@ class ExchangeSink {
   virtual ~ExchangeSink() = default;
   // Before the body. False: nobody listens any more.
   virtual bool head(const FetchHead& head) = 0;
+  // Of a request's own body, now and then.
+  virtual void sent(std::uint64_t bytes) = 0;
   // False: nobody reads any more.
   virtual bool body(std::string_view bytes) = 0;
 };

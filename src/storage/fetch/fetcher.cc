@@ -1,5 +1,7 @@
 #include "storage/fetch/fetcher.h"
 
+#include <chrono>
+
 #include "storage/fetch/exchange.h"
 #include "storage/registry/packet.h"
 #include "sys/file.h"
@@ -8,12 +10,20 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr std::size_t kMostPem = 4 << 20;
+constexpr std::chrono::milliseconds kTellEvery{100};
 
 class PacketSink final : public ExchangeSink {
  public:
   PacketSink(int overseer, int body) : overseer_(overseer), body_(body) {}
   bool head(const FetchHead& head) override {
     return send_packet(overseer_, encode(head)).has_value();
+  }
+  // Seldom enough that its socket never fills up.
+  void sent(std::uint64_t bytes) override {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_told_ < kTellEvery) return;
+    last_told_ = now;
+    (void)send_packet(overseer_, encode(FetchProgress{bytes}));
   }
   bool body(std::string_view bytes) override {
     return write_all(body_, bytes.data(), bytes.size()).has_value();
@@ -22,6 +32,7 @@ class PacketSink final : public ExchangeSink {
  private:
   int overseer_;
   int body_;
+  std::chrono::steady_clock::time_point last_told_;
 };
 
 // Without fstat(2), which a fetcher has no use for otherwise.

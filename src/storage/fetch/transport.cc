@@ -190,6 +190,7 @@ std::size_t Transport::Impl::on_send(char* data, std::size_t size, std::size_t c
   while (got < 0 && errno == EINTR);
   if (got < 0 || (got == 0 && wanted != 0)) return CURL_READFUNC_ABORT;
   self.sent_ += static_cast<std::uint64_t>(got);
+  if (request.on_sent) request.on_sent(self.sent_);
   return static_cast<std::size_t>(got);
 }
 

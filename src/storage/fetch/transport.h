@@ -31,8 +31,9 @@ struct HttpRequest {
   int body_file = -1;
   std::uint64_t body_offset = 0;
   std::uint64_t body_size = 0;
-  std::string body;        // a short one
-  bool to_origin = false;  // may be shown our client certificate
+  std::string body;                                 // a short one
+  std::function<void(std::uint64_t sent)> on_sent;  // now and then; may be empty
+  bool to_origin = false;                           // may be shown our client certificate
   std::uint64_t stall_seconds = 60;
 };
 

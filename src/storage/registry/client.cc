@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kMostTagPages = 100;
 constexpr std::size_t kMostTagBytes = 4 << 20;
 constexpr std::size_t kMostTags = 20'000;
+constexpr std::size_t kMostAnswer = 64 * 1024;
 
 const std::vector<std::string> kManifestTypes{
     std::string(oci::kMediaTypeManifest), std::string(oci::kMediaTypeIndex),
@@ -153,15 +154,12 @@ Result<FetchAnswer> RegistryClient::get(const FetchRequest& request, std::size_t
       keep_to_protocol(answer);
       return answer;
     }
-    const bool transient =
-        answer.result.end == FetchEnd::kInterrupted ||
-        (answer.result.end == FetchEnd::kDone && is_transient(answer.head.status));
     // Who has another server asks that one before waiting for this one.
     const bool last = current_ + 1 == endpoints_.size();
-    if (transient && last && pause(retry, answer)) continue;
+    if (answer.is_transient() && last && pause(retry, answer)) continue;
     if (!first || first_is_of_reach) first = error_of(answer, what);
-    first_is_of_reach = answer.result.end == FetchEnd::kNotTls ||
-                        answer.result.end == FetchEnd::kInterrupted;
+    first_is_of_reach =
+        answer.result.end == FetchEnd::kNotTls || answer.result.end == FetchEnd::kInterrupted;
     keep_to_protocol(answer);
     if (!next_endpoint()) return std::unexpected(*std::move(first));
     retry = Retry(limits_);
@@ -238,10 +236,7 @@ Result<void> RegistryClient::blob_into(const std::string& hex, std::uint64_t siz
                       " bytes of it, the manifest says " + std::to_string(size),
                   "the registry is broken, or somebody tampers with what it sends");
     }
-    const bool transient =
-        answer.result.end == FetchEnd::kInterrupted ||
-        (answer.result.end == FetchEnd::kDone && is_transient(answer.head.status));
-    if (transient && pause(retry, answer)) continue;
+    if (answer.is_transient() && pause(retry, answer)) continue;
     if (!next_endpoint()) return std::unexpected(error_of(answer, what));
   }
   return {};
@@ -272,23 +267,21 @@ Result<void> RegistryClient::check_access() {
   return {};
 }
 
-Result<FetchAnswer> RegistryClient::ask(FetchRequest request, int file, std::size_t limit) {
+Result<FetchAnswer> RegistryClient::ask(FetchRequest request, int file,
+                                        const std::function<void(std::uint64_t)>& on_sent) {
   TRY_ASSIGN(FetcherProcess* const process, fetcher());
-  request.scope = scope();
+  if (request.scope.empty()) request.scope = scope();
   const bool sends = request.method == Method::kPost || request.method == Method::kPut ||
                      request.method == Method::kPatch;
-  if (sends) return process->send(std::move(request), file);
-  return process->fetch(std::move(request), limit);
+  if (sends) return process->send(std::move(request), file, on_sent);
+  return process->fetch(std::move(request), kMostAnswer);
 }
 
 Result<FetchAnswer> RegistryClient::ask_again(const FetchRequest& request, int file) {
   Retry retry(limits_);
   for (;;) {
     TRY_ASSIGN(FetchAnswer answer, ask(request, file));
-    const bool transient =
-        answer.result.end == FetchEnd::kInterrupted ||
-        (answer.result.end == FetchEnd::kDone && is_transient(answer.head.status));
-    if (transient && pause(retry, answer)) continue;
+    if (answer.is_transient() && pause(retry, answer)) continue;
     if (answer.result.end == FetchEnd::kNotTls && next_endpoint()) continue;
     return answer;
   }

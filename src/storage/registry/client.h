@@ -50,16 +50,22 @@ class RegistryClient {
   Result<void> check_access();
 
   // One request after the other, at the registry itself: for uploads.
-  Result<FetchAnswer> ask(FetchRequest request, int file, std::size_t limit = 64 * 1024);
+  Result<FetchAnswer> ask(FetchRequest request, int file,
+                          const std::function<void(std::uint64_t)>& on_sent = {});
   // As ask(), with further attempts; only for requests that may be repeated.
   Result<FetchAnswer> ask_again(const FetchRequest& request, int file);
+  // Waits before another attempt after this answer; false when there is to be none.
+  bool pause(Retry& retry, const FetchAnswer& answer);
+  Retry new_retry() const { return Retry(limits_); }
 
   const std::string& repository() const { return repository_; }
-  // "/v2/library/busybox/"
+  const RegistrySettings& settings() const { return endpoints_[current_].settings; }
+  // "/v2/library/busybox/" and `rest`.
   std::string path(std::string_view rest) const;
   std::string scope() const { return "repository:" + repository_ + ":" + actions_; }
   // Another one like this, with its own processes: begins where this one has found something.
   RegistryClient sibling() const;
+  void tell_by(TellRetry tell) { tell_ = std::move(tell); }
   Error error_of(const FetchAnswer& answer, const std::string& what) const;
 
  private:
@@ -67,7 +73,6 @@ class RegistryClient {
   Result<FetchAnswer> get(const FetchRequest& request, std::size_t limit, const std::string& what);
   bool next_endpoint();
   void keep_to_protocol(const FetchAnswer& answer);
-  bool pause(Retry& retry, const FetchAnswer& answer);
 
   std::vector<Endpoint> endpoints_;
   std::size_t current_ = 0;

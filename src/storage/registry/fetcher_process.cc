@@ -5,11 +5,13 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "base/text.h"
 #include "storage/registry/packet.h"
+#include "storage/registry/retry.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {
@@ -117,6 +119,11 @@ Result<std::string> read_body(int pipe, std::size_t limit, int milliseconds) {
 }
 
 }  // namespace
+
+bool FetchAnswer::is_transient() const {
+  return result.end == FetchEnd::kInterrupted ||
+         (result.end == FetchEnd::kDone && is_transient_status(head.status));
+}
 
 Result<FetcherProcess> FetcherProcess::start(const Endpoint& endpoint, Bearers bearers) {
   FetcherProcess process;
@@ -265,22 +272,29 @@ Result<FetchAnswer> FetcherProcess::fetch_into(FetchRequest request, int into) {
   return answer;
 }
 
-Result<FetchAnswer> FetcherProcess::send(FetchRequest request, int file) {
+Result<FetchAnswer> FetcherProcess::send(FetchRequest request, int file,
+                                         const std::function<void(std::uint64_t)>& on_sent) {
   TRY(ask(request, file));
   FetchAnswer answer;
-  auto packet = receive_packet(socket_.get(), 0);  // an upload takes its time
-  if (!packet) return std::unexpected(how_it_ended(std::move(packet).error()));
-  if (auto head = decode_head(packet->message)) {
-    if (!head->bearer.empty()) bearers_.insert_or_assign(request.scope, head->bearer);
-    answer.head = *std::move(head);
-    return read_end(std::move(answer), request);
+  for (;;) {
+    auto packet = receive_packet(socket_.get(), 0);  // an upload takes its time
+    if (!packet) return std::unexpected(how_it_ended(std::move(packet).error()));
+    if (const auto progress = decode_progress(packet->message)) {
+      if (on_sent) on_sent(std::min(progress->sent, request.body_size));
+      continue;
+    }
+    if (auto head = decode_head(packet->message)) {
+      if (!head->bearer.empty()) bearers_.insert_or_assign(request.scope, head->bearer);
+      answer.head = *std::move(head);
+      return read_end(std::move(answer), request);
+    }
+    auto result = decode_result(packet->message);
+    if (!result || result->end == FetchEnd::kDone)
+      return std::unexpected(how_it_ended(
+          Error(ErrorKind::kInvalid, "the fetcher said something that it cannot mean")));
+    answer.result = *std::move(result);
+    return answer;
   }
-  auto result = decode_result(packet->message);
-  if (!result || result->end == FetchEnd::kDone)
-    return std::unexpected(
-        how_it_ended(Error(ErrorKind::kInvalid, "the fetcher said something that it cannot mean")));
-  answer.result = *std::move(result);
-  return answer;
 }
 
 }  // namespace bulkhead::storage

@@ -30,6 +30,10 @@ struct FetchAnswer {
   bool succeeded() const {
     return result.end == FetchEnd::kDone && head.status >= 200 && head.status < 300;
   }
+  bool has_status(std::uint64_t status) const {
+    return result.end == FetchEnd::kDone && head.status == status;
+  }
+  bool is_transient() const;  // worth another attempt
 };
 
 // Tokens by the scope that they were given for. One fetcher's are good for the next.
@@ -48,7 +52,9 @@ class FetcherProcess {
   // A GET whose body goes into `into`, which is not closed.
   Result<FetchAnswer> fetch_into(FetchRequest request, int into);
   // A request with a body: bytes of `file` from request.body_offset on; with no body, any descriptor.
-  Result<FetchAnswer> send(FetchRequest request, int file);
+  // `on_sent`: told now and then how many bytes of it are under way; may be empty.
+  Result<FetchAnswer> send(FetchRequest request, int file,
+                           const std::function<void(std::uint64_t)>& on_sent = {});
 
   const Bearers& bearers() const { return bearers_; }
 

@@ -7,9 +7,10 @@ namespace {
 
 constexpr std::size_t kShortText = 1024;
 constexpr std::size_t kMostTexts = 256;
-// A fetcher says either of two things where the other could come, too.
+// A fetcher says one of several things where another could come, too.
 constexpr std::uint64_t kHeadTag = 1;
 constexpr std::uint64_t kResultTag = 2;
+constexpr std::uint64_t kProgressTag = 3;
 
 std::unexpected<Error> senseless(const char* what) {
   return fail(ErrorKind::kInvalid, std::string(what) + " said something that it cannot mean");
@@ -214,6 +215,22 @@ Result<FetchResult> decode_result(std::string_view message) {
   result.text = in.text(kLongestMessage);
   if (!in.finished()) return senseless("the fetcher");
   return result;
+}
+
+std::string encode(const FetchProgress& progress) {
+  MessageWriter out;
+  out.number(kProgressTag);
+  out.number(progress.sent);
+  return out.take();
+}
+
+Result<FetchProgress> decode_progress(std::string_view message) {
+  MessageReader in(message);
+  FetchProgress progress;
+  if (in.number() != kProgressTag) return senseless("the fetcher");
+  progress.sent = in.number();
+  if (!in.finished()) return senseless("the fetcher");
+  return progress;
 }
 
 std::string encode(const DialerSetup& setup) {

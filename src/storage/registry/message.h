@@ -112,6 +112,11 @@ struct FetchHead {
   std::string bearer;             // a token that was given during this request
 };
 
+// During the upload of a body.
+struct FetchProgress {
+  std::uint64_t sent = 0;  // bytes
+};
+
 enum class FetchEnd : std::uint8_t {
   kDone,          // the answer came whole, whatever its status
   kInterrupted,   // the connection failed, broke or stalled: worth another attempt
@@ -131,10 +136,12 @@ std::string encode(const FetcherSetup& setup);
 std::string encode(const FetchRequest& request);
 std::string encode(const FetchHead& head);
 std::string encode(const FetchResult& result);
+std::string encode(const FetchProgress& progress);
 Result<FetcherSetup> decode_setup(std::string_view message);
 Result<FetchRequest> decode_request(std::string_view message);
 Result<FetchHead> decode_head(std::string_view message);
 Result<FetchResult> decode_result(std::string_view message);
+Result<FetchProgress> decode_progress(std::string_view message);
 
 // --- fetcher to dialer -----------------------------------------------------------------------------
 

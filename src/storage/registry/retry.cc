@@ -23,7 +23,7 @@ std::optional<std::chrono::milliseconds> Retry::next(std::optional<std::uint64_t
   return wait;
 }
 
-bool is_transient(std::uint64_t status) {
+bool is_transient_status(std::uint64_t status) {
   return status == 408 || status == 425 || status == 429 || status == 500 || status == 502 ||
          status == 503 || status == 504;
 }

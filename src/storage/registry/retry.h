@@ -33,7 +33,7 @@ class Retry {
 };
 
 // Whether a status is worth another attempt: 408, 425, 429, 500, 502, 503, 504.
-bool is_transient(std::uint64_t status);
+bool is_transient_status(std::uint64_t status);
 
 double random_fraction();  // in [0, 1)
 

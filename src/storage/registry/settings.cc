@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kMostSettings = 1 << 20;
 constexpr std::size_t kMostRegistries = 1000;
 constexpr unsigned kLongestStall = 3600;
+constexpr std::int64_t kLargestChunkMib = 4096;
 
 // Reads the members of one table; whatever is left over has been misspelled.
 class TableReader {
@@ -103,6 +104,13 @@ Result<RegistrySettings> read_registry(const std::string& file, const std::strin
                     "a number from 1 to " + std::to_string(kLongestStall) + " is expected");
     else
       registry.stall_seconds = static_cast<unsigned>(*seconds);
+  }
+  if (const auto* const chunk = reader.find<std::int64_t>("chunk-mib", "a number")) {
+    if (*chunk < 1 || *chunk > kLargestChunkMib)
+      reader.refuse("chunk-mib",
+                    "a number from 1 to " + std::to_string(kLargestChunkMib) + " is expected");
+    else
+      registry.chunk_bytes = static_cast<std::uint64_t>(*chunk) << 20;
   }
   check_paths(reader, registry);
   if (!registry.client_key.empty() && registry.client_certificate.empty())

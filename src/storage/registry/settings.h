@@ -2,6 +2,7 @@
 // registry is reached by HTTPS with the system's certificates, and short names mean docker.io.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ struct RegistrySettings {
   std::vector<std::string> allow_hosts;  // "host:port" of a private network that it may send us to
   std::string proxy;
   unsigned stall_seconds = 60;
+  std::uint64_t chunk_bytes = 64 << 20;  // of an upload; blobs that fit are sent in one piece
 };
 
 struct Settings {
