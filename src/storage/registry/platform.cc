@@ -67,7 +67,7 @@ std::string WantedPlatform::text() const {
   return out;
 }
 
-WantedPlatform own_platform() {
+WantedPlatform this_platform() {
   return {.os = "linux", .architecture = std::string(own_architecture())};
 }
 

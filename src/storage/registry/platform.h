@@ -19,7 +19,7 @@ struct WantedPlatform {
   std::string text() const;
 };
 
-WantedPlatform own_platform();
+WantedPlatform this_platform();
 // Also "arm64" alone, and the names that uname(1) has for architectures.
 Result<WantedPlatform> parse_platform(std::string_view text);
 
