@@ -1,6 +1,7 @@
 #include "engine/explain.h"
 
 #include "base/text.h"
+#include "engine/image_choice.h"
 #include "engine/prepare.h"
 #include "isolation/cgroup/discover.h"
 #include "isolation/lsm/default_profile.h"
@@ -134,7 +135,11 @@ std::string_view name_of(isolation::Standing standing) {
 }
 
 Result<ExplainedRun> explain_run(const RunOptions& options) {
-  TRY_ASSIGN(Prepared prepared, prepare(options));
+  // Nothing is done that the run would do: neither is an image fetched.
+  TRY(pull_policy(options.pull));
+  RunOptions without_pull = options;
+  without_pull.pull = "never";
+  TRY_ASSIGN(Prepared prepared, prepare(without_pull));
   // Any range of the pool stands for the one that a container would get.
   TRY_ASSIGN(const isolation::IdRange pool, isolation::configured_id_pool());
   prepared.circumstances.first_uid = HostUid(pool.first);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "storage/images.h"
+#include "storage/registry_program.h"
 #include "storage/store_lock.h"
 #include "storage/unpacker.h"
 
@@ -40,9 +41,7 @@ Result<ChosenImage> restore_layers(const Store& store, const std::string& name,
   return fail(ErrorKind::kState, "image " + quoted(name) + " has just been removed", "try again");
 }
 
-}  // namespace
-
-Result<ChosenImage> choose_image(const Store& store, const std::string& name) {
+Result<ChosenImage> choose_local(const Store& store, const std::string& name) {
   if (storage::is_image_path(name)) {
     TRY_ASSIGN(const ImageSource source, storage::find_image(name, {}));
     return choose_source(store, source);
@@ -68,6 +67,34 @@ Result<ChosenImage> choose_image(const Store& store, const std::string& name) {
   if (store.has_layers(*record)) return ChosenImage{*std::move(record), std::move(lock)};
   lock.reset();
   return restore_layers(store, name, record->manifest_digest);
+}
+
+Result<ChosenImage> choose_pulled(const Store& store, const std::string& name,
+                                  storage::PullWhen when) {
+  TRY_ASSIGN(const std::string canonical, storage::pull_for_run(store.path(), name, when));
+  return choose_local(store, canonical);
+}
+
+}  // namespace
+
+Result<Pull> pull_policy(const std::string& text) {
+  if (text == "missing") return Pull::kMissing;
+  if (text == "always") return Pull::kAlways;
+  if (text == "never") return Pull::kNever;
+  return fail(ErrorKind::kUsage,
+              "--pull " + quoted(text) + ": always, missing or never is expected");
+}
+
+Result<ChosenImage> choose_image(const Store& store, const std::string& name, Pull pull) {
+  // What cannot be a name in a registry: a path, an id.
+  const bool can_be_pulled = !storage::is_image_path(name) && storage::parse_reference(name);
+  if (pull == Pull::kAlways && can_be_pulled)
+    return choose_pulled(store, name, storage::PullWhen::kAlways);
+  auto local = choose_local(store, name);
+  if (local || pull != Pull::kMissing || !can_be_pulled ||
+      local.error().kind() != ErrorKind::kNotFound)
+    return local;
+  return choose_pulled(store, name, storage::PullWhen::kMissing);
 }
 
 }  // namespace bulkhead::engine

@@ -18,6 +18,13 @@ struct ChosenImage {
 // A path ("oci:", "oci-archive:", "/", "./", "../"), a name or id of the store, or an image that came
 // with Bulkhead. The store's image of a name wins over one that came with Bulkhead. What is not yet
 // unpacked is unpacked.
-Result<ChosenImage> choose_image(const storage::Store& store, const std::string& name);
+enum class Pull {
+  kNever,
+  kMissing,  // when it is none of these
+  kAlways,   // first, unless it is a path: the tag may mean something else by now
+};
+Result<Pull> pull_policy(const std::string& text);  // of --pull
+
+Result<ChosenImage> choose_image(const storage::Store& store, const std::string& name, Pull pull);
 
 }  // namespace bulkhead::engine

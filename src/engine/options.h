@@ -32,6 +32,7 @@ struct RunOptions {
   std::optional<std::string> cpus;
   std::optional<std::string> pids_limit;
   std::string network = "none";
+  std::string pull = "missing";  // always, missing, never
   std::vector<std::string> volumes;
   std::vector<std::string> tmpfs;
   std::string storage = "overlay";

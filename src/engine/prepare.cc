@@ -135,6 +135,7 @@ Result<Prepared> prepare(const RunOptions& options) {
       return fail(ErrorKind::kUsage, quoted(*path) + " is not an absolute path",
                   "--root and --runroot want one");
   TRY_ASSIGN(Wish wish, read_wish(options));
+  TRY_ASSIGN(const Pull pull, pull_policy(options.pull));
   if (!options.name.empty() && !is_container_name(options.name))
     return fail(ErrorKind::kUsage, "--name " + quoted(options.name) + ": not a name",
                 "a letter or digit, then letters, digits and _ . -");
@@ -144,7 +145,7 @@ Result<Prepared> prepare(const RunOptions& options) {
         "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
   TRY(check_volumes(wish.volumes));
   TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
-  TRY_ASSIGN(ChosenImage chosen, choose_image(store, options.image));
+  TRY_ASSIGN(ChosenImage chosen, choose_image(store, options.image, pull));
   storage::ImageRecord& record = chosen.record;
   auto image = oci::decode_image_config(record.config);
   if (!image) return std::unexpected(std::move(image).error().within("the image's configuration"));

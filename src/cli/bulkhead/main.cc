@@ -13,9 +13,10 @@ namespace bulkhead::cli::engine {
 namespace {
 
 constexpr std::array kCommands{
-    &kRunCommand,   &kExplainCommand, &kPsCommand,     &kRmCommand,      &kImagesCommand,
-    &kImageCommand, &kTagCommand,     &kRmiCommand,    &kHistoryCommand, &kInspectCommand,
-    &kSaveCommand,  &kLoadCommand,    &kImportCommand, &kSystemCommand,  &kCompletionCommand};
+    &kRunCommand,    &kExplainCommand, &kPullCommand,    &kPushCommand,      &kLoginCommand,
+    &kLogoutCommand, &kPsCommand,      &kRmCommand,      &kImagesCommand,    &kImageCommand,
+    &kTagCommand,    &kRmiCommand,     &kHistoryCommand, &kInspectCommand,   &kSaveCommand,
+    &kLoadCommand,   &kImportCommand,  &kSystemCommand,  &kCompletionCommand};
 
 }  // namespace
 

@@ -67,7 +67,6 @@ constexpr Unsupported kUnsupported[] = {
     {"privileged"},
     {"publish", 'p'},
     {"publish-all", 'P'},
-    {"pull"},
     {"quiet", 'q'},
     {"restart"},
     {"runtime"},
@@ -86,9 +85,10 @@ constexpr Unsupported kUnsupported[] = {
 constexpr std::string_view kExplanation =
     "Runs one command in a new container, in the foreground, and passes its exit code on.\n"
     "\n"
-    "IMAGE is busybox (it comes with Bulkhead), oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], or a "
-    "path\n"
-    "to either that begins with / or ./\n";
+    "IMAGE is a name as bulkhead pull takes it (pulled when it is not on this host), busybox (it "
+    "comes\n"
+    "with Bulkhead), oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], or a path to either that begins\n"
+    "with / or ./\n";
 
 constexpr std::string_view kDefaults =
     "\nBy default: a user namespace of its own on host ids that nobody else has; no network but "
@@ -127,6 +127,7 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
       {"tmpfs", 0, &run.tmpfs, "DST[:OPTS]",
        "an empty file system in memory: size=64m, mode=1777, exec"},
       {"network", 0, &run.network, "MODE", "none (default) or host"},
+      {"pull", 0, &run.pull, "WHEN", "missing (default), always or never"},
       {"memory", 'm', &run.memory, "SIZE", "limit of memory, such as 512m; -1 for none"},
       {"memory-swap", 0, &run.memory_swap, "SIZE",
        "limit of memory and swap together; -1 for none"},

@@ -9,11 +9,14 @@
 
 namespace bulkhead::cli {
 
-Result<void> pull_command(const RegistryWords& words);
-Result<void> push_command(const RegistryWords& words);
-Result<void> login_command(const RegistryWords& words);
-Result<void> logout_command(const RegistryWords& words);
-Result<void> outdated_command(const RegistryWords& words);
+Result<int> pull_command(const RegistryWords& words);
+Result<int> push_command(const RegistryWords& words);
+Result<int> login_command(const RegistryWords& words);
+Result<int> logout_command(const RegistryWords& words);
+Result<int> outdated_command(const RegistryWords& words);
+
+inline constexpr int kFailure = 1;
+inline constexpr int kOutdated = 10;  // of image outdated: something is
 
 // What several of them begin with.
 Result<storage::Settings> settings_for(const RegistryWords& words);

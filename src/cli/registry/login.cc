@@ -117,7 +117,7 @@ Result<storage::Credentials> read_credentials(const RegistryWords& words,
 
 }  // namespace
 
-Result<void> login_command(const RegistryWords& words) {
+Result<int> login_command(const RegistryWords& words) {
   TRY_ASSIGN(const std::string registry, registry_in(words));
   TRY_ASSIGN(const storage::Settings settings, settings_for(words));
   TRY_ASSIGN(const storage::CredentialFile file, credentials_for(words));
@@ -133,10 +133,10 @@ Result<void> login_command(const RegistryWords& words) {
     print_error_line("WARNING! The password is kept unencrypted in " + quoted(file.path()) +
                      ". A credential helper (credsStore in that file) keeps it better.");
   print_line("Login Succeeded");
-  return {};
+  return 0;
 }
 
-Result<void> logout_command(const RegistryWords& words) {
+Result<int> logout_command(const RegistryWords& words) {
   TRY_ASSIGN(const std::string registry, registry_in(words));
   TRY_ASSIGN(const storage::CredentialFile file, credentials_for(words));
   TRY_ASSIGN(const bool known, file.erase(registry));
@@ -144,7 +144,7 @@ Result<void> logout_command(const RegistryWords& words) {
     print_line("Removing login credentials for " + storage::credentials_key(registry));
   else
     print_line("Not logged in to " + storage::credentials_key(registry));
-  return {};
+  return 0;
 }
 
 }  // namespace bulkhead::cli

@@ -21,8 +21,6 @@
 namespace bulkhead::cli {
 namespace {
 
-constexpr int kFailure = 1;
-
 // Becomes a worker: locked in first, and only then spoken to.
 int work(NetworkWorker worker, const RegistryProgram& program) {
   if (worker == NetworkWorker::kFetcher && !storage::Transport::prepare()) return kFailure;
@@ -38,13 +36,13 @@ int work(NetworkWorker worker, const RegistryProgram& program) {
 struct CommandRow {
   std::string_view verb;
   std::vector<std::string_view> options;
-  Result<void> (*run)(const RegistryWords& words);
+  Result<int> (*run)(const RegistryWords& words);
 };
 
 const std::vector<CommandRow>& rows() {
   static const std::vector<CommandRow> kRows{
       {"pull",
-       {"store", "settings", "quiet", "platform", "all-tags", "missing", "newer"},
+       {"store", "settings", "quiet", "platform", "all-tags", "missing", "for-run"},
        pull_command},
       {"push", {"store", "settings", "quiet", "all-tags"}, push_command},
       {"outdated", {"store", "settings", "format"}, outdated_command},
@@ -54,7 +52,7 @@ const std::vector<CommandRow>& rows() {
   return kRows;
 }
 
-Result<void> run_command(const std::vector<std::string>& words) {
+Result<int> run_command(const std::vector<std::string>& words) {
   for (const CommandRow& row : rows()) {
     if (words.empty() || words.front() != row.verb) continue;
     TRY_ASSIGN(const RegistryWords parsed, parse_registry_words(words, row.options));
@@ -108,7 +106,7 @@ int run_registry_program(int count, char** words, const RegistryProgram& program
   (void)::setlocale(LC_CTYPE, "C.UTF-8");
   ::umask(0);
   const auto done = run_command(given);
-  if (done) return 0;
+  if (done) return *done;
   print_error_line("bulkhead: " + done.error().message());
   if (!done.error().hint().empty()) print_error_line("  " + done.error().hint());
   return kFailure;

@@ -113,22 +113,22 @@ Result<void> pull_all_tags(const Context& context, storage::RegistryClient& clie
 
 }  // namespace
 
-Result<void> pull_command(const RegistryWords& words) {
+Result<int> pull_command(const RegistryWords& words) {
   TRY(require_root());
   if (words.names.size() != 1)
     return fail(ErrorKind::kUsage, "one image at a time", "bulkhead pull [OPTIONS] IMAGE");
   const std::string& name = words.names.front();
   TRY_ASSIGN(const Context context, Context::open(words));
   // For `bulkhead run`: the answer goes to the standard output, and all else beside it.
-  const bool for_run = words.has("missing");
-  if (for_run) {
+  const bool for_run = words.has("missing") || words.has("for-run");
+  if (words.has("missing")) {
     // What is here wins, whatever the settings make of the name.
     TRY_ASSIGN(const std::vector<Reference> local, storage::candidates(context.settings, name));
     for (const Reference& candidate : local) {
       TRY_ASSIGN(const auto record, context.store.find_name(candidate));
       if (!record || !context.store.has_layers(*record)) continue;
       print_line(candidate.canonical());
-      return {};
+      return 0;
     }
     print_error_line("Unable to find image " + quoted(local.front().familiar()) + " locally");
   }
@@ -154,10 +154,7 @@ Result<void> pull_command(const RegistryWords& words) {
   else
     TRY(pull_one(context, client, reference, platform, view));
   print_line(all ? reference.name() : reference.canonical());
-  return {};
+  return 0;
 }
-
-Result<void> push_command(const RegistryWords&) { return fail(ErrorKind::kUnsupported, "push"); }
-Result<void> outdated_command(const RegistryWords&) { return fail(ErrorKind::kUnsupported, "o"); }
 
 }  // namespace bulkhead::cli

@@ -113,6 +113,11 @@ Error RegistryClient::error_of(const FetchAnswer& answer, const std::string& wha
   const std::string& said = answer.result.text;
   const std::string where = "registry " + quoted(registry) + ": ";
   const std::string because = said.empty() ? std::string() : ": " + said;
+  // Of a login: there is nothing but the credentials that could be refused.
+  const bool refused = answer.result.end == FetchEnd::kUnauthorized || answer.has_status(401) ||
+                       answer.has_status(403);
+  if (what.empty() && refused)
+    return {ErrorKind::kPermission, "the registry refuses the user or the password" + because};
   switch (answer.result.end) {
     case FetchEnd::kInterrupted: return {ErrorKind::kSystem, where + said};
     case FetchEnd::kUntrusted:
@@ -263,7 +268,7 @@ Result<std::vector<std::string>> RegistryClient::tags() {
 Result<void> RegistryClient::check_access() {
   FetchRequest request;
   request.target = "/v2/";
-  TRY(get(request, 64 * 1024, "the registry"));
+  TRY(get(request, kMostAnswer, ""));
   return {};
 }
 

@@ -54,15 +54,18 @@ Result<ImageDocuments> fetch_documents(RegistryClient& client, const RemoteManif
   return documents;
 }
 
+oci::Platform platform_of(const oci::ImageConfig& config) {
+  oci::Platform platform;
+  platform.architecture = config.architecture;
+  platform.os = config.os;
+  platform.variant = config.variant;
+  return platform;
+}
+
 Result<void> check_platform(const ImageDocuments& documents, const WantedPlatform& wanted,
                             TransferObserver& observer) {
   TRY_ASSIGN(const oci::ImageConfig config, oci::decode_image_config(documents.config_text));
-  const oci::Platform platform{.architecture = config.architecture,
-                               .os = config.os,
-                               .os_version = {},
-                               .os_features = {},
-                               .variant = config.variant};
-  if (fits(wanted, platform)) return {};
+  if (fits(wanted, platform_of(config))) return {};
   const std::string its = quoted(config.os + "/" + config.architecture, 60);
   if (wanted.by_user)
     return fail(ErrorKind::kNotFound, "the image is for " + its + ", not for " + wanted.text());
@@ -82,11 +85,36 @@ std::vector<Reference> names_for(const Reference& reference, const std::string& 
 
 }  // namespace
 
+// When the store has what the registry has under that name, whole, only a name is missing, if that.
+Result<bool> Puller::add_name_of_known(Ingest& ingest, const Reference& reference, Pulled& pulled) {
+  const std::vector<Reference> names = names_for(reference, pulled.digest);
+  TRY_ASSIGN(const auto record, store_.find_name(names.front()));
+  if (!record || record->blobs.size() != record->layers.size()) return false;
+  auto config = oci::decode_image_config(record->config);
+  if (!config || !fits(platform_, platform_of(*config))) return false;
+  for (const std::string& layer : record->layers) {
+    TRY_ASSIGN(const bool has_layer, ingest.hold_layer(layer));
+    if (!has_layer) return false;
+  }
+  for (const std::string& blob : record->blobs) {
+    TRY_ASSIGN(const bool has_blob, ingest.hold_blob(blob));
+    if (!has_blob) return false;
+  }
+  for (const std::string& blob : record->blobs)
+    observer_.line(blob.substr(0, 12) + ": Already exists");
+  TRY_ASSIGN(const auto before, read_image_name(store_.get(), reference));
+  pulled.newer = before != record->manifest_digest;
+  TRY(ingest.add_image(*record, names));
+  return true;
+}
+
 Result<Pulled> Puller::pull(RegistryClient& client, const Reference& reference) {
   TRY_ASSIGN(RemoteManifest top, client.manifest(reference.version()));
   Pulled pulled;
   pulled.digest = "sha256:" + top.digest;
   TRY_ASSIGN(Ingest ingest, Ingest::begin(store_));
+  TRY_ASSIGN(const bool there, add_name_of_known(ingest, reference, pulled));
+  if (there) return pulled;
   TRY_ASSIGN(const RemoteManifest manifest, follow(client, std::move(top), platform_, ingest));
   TRY_ASSIGN(const ImageDocuments documents, fetch_documents(client, manifest));
   TRY(check_platform(documents, platform_, observer_));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "storage/ingest.h"
 #include "storage/reference.h"
 #include "storage/registry/client.h"
 #include "storage/registry/observer.h"
@@ -37,6 +38,8 @@ class Puller {
   Result<Pulled> pull(RegistryClient& client, const Reference& reference);
 
  private:
+  Result<bool> add_name_of_known(Ingest& ingest, const Reference& reference, Pulled& pulled);
+
   const Store& store_;
   Confinement& confinement_;
   TransferObserver& observer_;
