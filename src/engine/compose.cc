@@ -186,13 +186,14 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
   spec.hostname = wish.hostname.value_or(circumstances.id.substr(0, 12));
   spec.process = compose_process(wish, image, circumstances);
   TRY_ASSIGN(spec.process->args, compose_arguments(wish, image));
+  if (wish.init) spec.process->args.insert(spec.process->args.begin(), std::string(kInitPath));
   spec.process->env = compose_environment(wish, image, spec.hostname);
   if (!spec.process->cwd.starts_with('/'))
     return fail(ErrorKind::kInvalid,
                 "the image's working directory " + quoted(spec.process->cwd) + " is not absolute",
                 "give one with --workdir");
   compose_namespaces(wish, circumstances, spec.linux_);
-  spec.mounts = compose_mounts(wish);
+  spec.mounts = compose_mounts(wish, circumstances.init);
   spec.linux_.resources = compose_resources(wish, circumstances);
   spec.linux_.cgroups_path = "/bulkhead/" + circumstances.id;
   compose_seccomp(wish, circumstances, spec.linux_);

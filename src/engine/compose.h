@@ -40,6 +40,7 @@ struct Circumstances {
   std::optional<oci::Seccomp> seccomp;
   // The rule set of --security-opt landlock=FILE, already read.
   std::string landlock;
+  std::string init;  // the file of bulkhead-init on the host, where it is wanted
   // Of the root file system, for whoever reads the container's state.
   std::string storage;
   std::string size_limit;  // empty: none

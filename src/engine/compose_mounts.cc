@@ -76,8 +76,13 @@ oci::Mount tmpfs_of(const TmpfsMount& tmpfs) {
 
 }  // namespace
 
-std::vector<oci::Mount> compose_mounts(const Wish& wish) {
+std::vector<oci::Mount> compose_mounts(const Wish& wish, const std::string& init) {
   std::vector<oci::Mount> mounts = kernel_file_systems(wish);
+  // On the tmpfs of /dev, so that nothing is made in the root file system, which may be read-only. Not
+  // idmapped: to everybody in the container the file belongs to nobody.
+  if (wish.init)
+    mounts.push_back(mount(std::string(kInitPath).c_str(), "bind", init.c_str(),
+                           {"bind", "ro", "nosuid", "nodev", "private"}));
   for (const TmpfsMount& tmpfs : wish.tmpfs) mounts.push_back(tmpfs_of(tmpfs));
   for (const Volume& volume : wish.volumes) mounts.push_back(bind_of(volume));
   return mounts;

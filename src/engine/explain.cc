@@ -6,6 +6,7 @@
 #include "isolation/cgroup/discover.h"
 #include "isolation/lsm/default_profile.h"
 #include "isolation/masked_paths/default_paths.h"
+#include "isolation/pid/pid.h"
 #include "isolation/rootfs/rootfs.h"
 #include "isolation/user/id_pool.h"
 #include "json/writer.h"
@@ -164,6 +165,11 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
     if (layer.name == isolation::MaskedPaths::kName) add_reasons(layer.explanation);
   for (ExplainedLayer& layer : run.layers)
     if (layer.name == isolation::Rootfs::kName) add_storage(prepared, layer.explanation);
+  for (ExplainedLayer& layer : run.layers)
+    if (layer.name == isolation::PidNamespace::kName && prepared.wish.init)
+      layer.explanation.facts.push_back(
+          {"process 1", "bulkhead-init, from a read-only mount",
+           "it reaps orphans, passes signals on, and ends the container when the program ends"});
   run.not_isolated.assign(std::begin(kNeverIsolated), std::end(kNeverIsolated));
   for (std::string& open : open_in_storage(prepared)) run.not_isolated.push_back(std::move(open));
   run.not_isolated.insert(run.not_isolated.end(), composed.opened.begin(), composed.opened.end());

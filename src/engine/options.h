@@ -18,6 +18,7 @@ struct RunOptions {
   bool interactive = false;
   bool terminal = false;
   bool read_only = false;
+  bool init = false;
   std::string name;
   std::optional<std::string> user;
   std::optional<std::string> workdir;

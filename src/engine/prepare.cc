@@ -165,6 +165,9 @@ Result<Prepared> prepare(const RunOptions& options) {
                           wish.user ? "--user" : "the image's user",
                           [&](const char* name) { return files.read("etc", name); }));
   TRY(observe_host(circumstances));
+  if (wish.init) {
+    TRY_ASSIGN(circumstances.init, storage::find_helper("bulkhead-init"));
+  }
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
   TRY_ASSIGN(auto limit, choose_limit(store, wish, options));
   Prepared prepared{std::move(wish),

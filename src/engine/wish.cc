@@ -207,10 +207,29 @@ Result<TmpfsMount> parse_tmpfs(std::string_view text) {
   return tmpfs;
 }
 
+// The init's file stands in the container's own /dev: in one that comes from elsewhere, the place for it
+// would be made on the host, and whoever owns it could put another program there.
+Result<void> check_place_of_init(const Wish& wish) {
+  if (!wish.init) return {};
+  const auto covers = [](std::string_view destination) {
+    while (destination.size() > 1 && destination.ends_with('/')) destination.remove_suffix(1);
+    return destination == "/dev" || destination == kInitPath;
+  };
+  for (const Volume& volume : wish.volumes)
+    if (covers(volume.destination))
+      return refuse("--volume", volume.source + ":" + volume.destination,
+                    "--init has its program there");
+  for (const TmpfsMount& tmpfs : wish.tmpfs)
+    if (covers(tmpfs.destination))
+      return refuse("--tmpfs", tmpfs.destination, "--init has its program there");
+  return {};
+}
+
 Result<Wish> read_wish(const RunOptions& options) {
   Wish wish;
   wish.terminal = options.terminal;
   wish.read_only = options.read_only;
+  wish.init = options.init;
   wish.user = options.user;
   wish.entrypoint = options.entrypoint;
   wish.command = options.command;
@@ -239,6 +258,7 @@ Result<Wish> read_wish(const RunOptions& options) {
     TRY_ASSIGN(TmpfsMount tmpfs, parse_tmpfs(text));
     wish.tmpfs.push_back(std::move(tmpfs));
   }
+  TRY(check_place_of_init(wish));
   return wish;
 }
 

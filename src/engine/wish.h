@@ -53,6 +53,7 @@ struct Wish {
   std::vector<std::string> env;  // "NAME=value"
   bool terminal = false;
   bool read_only = false;
+  bool init = false;                      // bulkhead-init as process 1
   std::vector<std::string> capabilities;  // names; what the container holds, sorted by number
   SecurityChoices security;
   std::optional<std::int64_t> memory;       // bytes; -1: unlimited
@@ -65,6 +66,9 @@ struct Wish {
   StorageChoices storage;
   std::optional<std::int64_t> timeout_milliseconds;
 };
+
+// Where --init's program stands in the container.
+inline constexpr std::string_view kInitPath = "/dev/init";
 
 // Errors name the flag.
 Result<Wish> read_wish(const RunOptions& options);
