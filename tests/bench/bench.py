@@ -276,6 +276,10 @@ class Benchmarks:
         import switched
         switched.run(self)
 
+    def snapshots(self):
+        import snapshots
+        snapshots.run(self)
+
     def system_calls(self):
         print("### System calls of one run of an engine's spec\n")
         if not shutil.which("strace"):
@@ -367,6 +371,7 @@ ALL = {
     "exec": Benchmarks.exec_and_state,
     "engines": Benchmarks.engines,
     "switched": Benchmarks.switched,
+    "snapshot": Benchmarks.snapshots,
     "calls": Benchmarks.system_calls,
     "parallel": Benchmarks.parallel,
     "memory": Benchmarks.least_memory,
