@@ -21,8 +21,9 @@ inline constexpr const char* kIdPoolDirectory = "/var/lib/bulkhead/id-pool";
 
 class Holdings {
  public:
-  // In this order: the directory, the lock on it, a range of ids, the record of the storage, upper/ and
-  // work/ with their limit, and the name (empty: none). So whatever a killed engine leaves is found by its directory.
+  // In this order: the directory, the lock on it, a range of ids, the record of the storage, upper/
+  // and work/ with their limit, and the name (empty: none). So whatever a killed engine leaves is
+  // found by its directory.
   static Result<Holdings> take(const storage::Store& store, const std::string& id,
                                const std::string& name, storage::Snapshot snapshot);
   Holdings(Holdings&& other) noexcept;
