@@ -17,7 +17,8 @@ packages_test=(
 )
 # What the lab needs: an emulator, and what makes its guests' kernels, disks and policies.
 packages_lab=(
-  python3 qemu-system-x86 busybox-static kmod e2fsprogs xfsprogs quota xz-utils zstd apparmor secilc
+  python3 qemu-system-x86 criu iproute2 iptables busybox-static kmod e2fsprogs xfsprogs quota xz-utils zstd
+  apparmor secilc
 )
 
 have_package() {

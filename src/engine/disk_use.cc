@@ -73,8 +73,7 @@ Result<std::vector<ImageRecord>> read_sources(int store) {
 Result<std::uint64_t> partial_bytes(int store) {
   std::uint64_t bytes = 0;
   TRY_ASSIGN(const auto names, list_directory(store, storage::kPartialBlobs));
-  for (const std::string& name : names)
-    bytes += file_size(store, storage::partial_blob_path(name));
+  for (const std::string& name : names) bytes += file_size(store, storage::partial_blob_path(name));
   return bytes;
 }
 
@@ -122,8 +121,8 @@ Result<DiskUse> disk_use(const StoreOptions& options) {
       listed.size += part.bytes;
       if (part.images > 1) listed.shared += part.bytes;
     }
-    listed.containers = static_cast<std::size_t>(
-        std::ranges::count_if(uses, [&](const storage::ImageUse& each) {
+    listed.containers =
+        static_cast<std::size_t>(std::ranges::count_if(uses, [&](const storage::ImageUse& each) {
           return each.record.config_digest == image.record.config_digest;
         }));
     listed.image = std::move(image);

@@ -170,14 +170,9 @@ Result<Prepared> prepare(const RunOptions& options) {
   }
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
   TRY_ASSIGN(auto limit, choose_limit(store, wish, options));
-  Prepared prepared{std::move(wish),
-                    std::move(store),
-                    std::move(record),
-                    *std::move(image),
-                    limit,
-                    std::move(circumstances),
-                    std::move(chosen.lock),
-                    {}};
+  Prepared prepared{
+      std::move(wish), std::move(store),         std::move(record),      *std::move(image),
+      limit,           std::move(circumstances), std::move(chosen.lock), {}};
   describe_storage(prepared);
   choose_apparmor(prepared.wish.security, prepared);
   return prepared;

@@ -79,7 +79,8 @@ StandardDescriptors standard_descriptors(HostPid init, const std::vector<MountEn
           std::ranges::any_of(mounts, [&](const MountEntry& entry) { return entry.id == mount; });
       if (!inside && mount >= 0) {
         name = file_name_of(mount, status.st_ino);
-        found.external.push_back(name);
+        if (std::ranges::find(found.external, name) == found.external.end())
+          found.external.push_back(name);
       }
     }
     found.names.push_back(std::move(name));
@@ -87,16 +88,19 @@ StandardDescriptors standard_descriptors(HostPid init, const std::vector<MountEn
   return found;
 }
 
+// As CgroupSet::freeze() has it: what CRIU leaves frozen is thawed there.
 std::string freezer_of(const std::vector<std::string>& groups) {
-  std::string unified;
+  std::string freezer;
   for (const std::string_view group : groups) {
-    std::string_view directory = group;
-    const std::string_view controllers = next_field(directory, ':');
-    if (controllers.empty()) unified = directory;
+    std::string_view rest = group;
+    const std::string_view controllers = next_field(rest, ':');
+    const std::string directory(rest);
     const auto names = split(controllers, ',');
-    if (std::ranges::find(names, "freezer") != names.end()) return std::string(directory);
+    if (controllers.empty() && ::access((directory + "/cgroup.freeze").c_str(), F_OK) == 0)
+      return directory;
+    if (std::ranges::find(names, "freezer") != names.end()) freezer = directory;
   }
-  return unified;
+  return freezer;
 }
 
 Result<void> check_status(const Observation& observed, const std::string& id) {
@@ -159,6 +163,19 @@ Result<void> wait_for_the_end(const PidFd& init) {
               "end it with \"bulkhead-runtime kill\"");
 }
 
+Result<void> check_processes(const isolation::CgroupSet& groups, HostPid init) {
+  TRY_ASSIGN(std::vector<HostPid> processes, groups.processes());
+  processes.push_back(init);
+  for (const HostPid pid : processes) {
+    // One that ends meanwhile is not taken along.
+    const auto status = read_file_at(AT_FDCWD, (proc_of(pid) + "/status").c_str());
+    if (status)
+      TRY_WITHIN("process " + std::to_string(pid.value()),
+                 refuse_uncheckpointable_process(*status));
+  }
+  return {};
+}
+
 Result<CheckpointImage> describe(const oci::Spec& spec, HostPid init, CriuOptions& options) {
   TRY_ASSIGN(const std::string mountinfo,
              read_file_at(AT_FDCWD, (proc_of(init) + "/mountinfo").c_str(), kLargestMountinfo));
@@ -205,6 +222,7 @@ Result<void> checkpoint_container(const CheckpointOptions& options) {
   TRY_ASSIGN(const isolation::CgroupSet groups,
              isolation::CgroupSet::open(record.cgroup_directories));
 
+  TRY(check_processes(groups, init.pid()));
   const Undisturbed undisturbed;
   TRY_ASSIGN(const CriuWorker worker, CriuWorker::start({}));
   TRY_ASSIGN(const CriuPlaces places, open_places(options.criu, Missing::kMake));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "isolation/landlock/landlock.h"
 #include "isolation/namespace.h"
 
@@ -40,6 +41,14 @@ Result<void> refuse_namespaces(const oci::Spec& spec) {
   return {};
 }
 
+bool asks_an_agent(const oci::Spec& spec) {
+  constexpr std::string_view kAsk = "SCMP_ACT_NOTIFY";
+  return spec.linux_.seccomp &&
+         (spec.linux_.seccomp->default_action == kAsk ||
+          std::ranges::any_of(spec.linux_.seccomp->syscalls,
+                              [&](const oci::SeccompRule& rule) { return rule.action == kAsk; }));
+}
+
 }  // namespace
 
 Result<void> refuse_uncheckpointable(const oci::Spec& spec) {
@@ -47,7 +56,7 @@ Result<void> refuse_uncheckpointable(const oci::Spec& spec) {
   if (spec.annotations.contains(std::string(isolation::Landlock::kAnnotation)))
     return refuse("/annotations", "CRIU does not know Landlock, and would restore it without",
                   "run it without the Landlock rules");
-  if (spec.linux_.seccomp && !spec.linux_.seccomp->listener_path.empty())
+  if (asks_an_agent(spec))
     return refuse("/linux/seccomp/listenerPath",
                   "the agent that answers its system calls cannot be connected again",
                   "use a profile without notifications");
@@ -63,6 +72,16 @@ Result<void> refuse_uncheckpointable(const oci::Spec& spec) {
   if (spec.process && spec.process->scheduler &&
       spec.process->scheduler->policy == "SCHED_DEADLINE")
     return refuse("/process/scheduler", "CRIU does not keep deadlines", "use another policy");
+  return {};
+}
+
+Result<void> refuse_uncheckpointable_process(std::string_view status) {
+  constexpr std::string_view kAmbient = "CapAmb:";
+  for (const std::string_view line : split(status, '\n'))
+    if (line.starts_with(kAmbient) &&
+        trim(line.substr(kAmbient.size())).find_first_not_of('0') != std::string_view::npos)
+      return refuse("/process/capabilities/ambient", "CRIU does not keep ambient capabilities",
+                    "run it without, as root or with file capabilities");
   return {};
 }
 

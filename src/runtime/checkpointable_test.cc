@@ -52,6 +52,8 @@ TEST(Checkpointable, IsNotWhatCriuDoesNotKnow) {
   refuses(spec, "Landlock");
   spec = plain();
   spec.linux_.seccomp.emplace().listener_path = "/run/agent";
+  EXPECT_TRUE(refuse_uncheckpointable(spec)) << "an agent that nobody asks";
+  spec.linux_.seccomp->syscalls = {{.names = {"mount"}, .action = "SCMP_ACT_NOTIFY"}};
   refuses(spec, "listenerPath");
   spec = plain();
   spec.linux_.net_devices["eth0"];
@@ -70,6 +72,11 @@ TEST(Checkpointable, IsNotWhatCriuDoesNotKnow) {
   refuses(spec, "scheduler");
   spec.process->scheduler->policy = "SCHED_BATCH";
   EXPECT_TRUE(refuse_uncheckpointable(spec));
+}
+
+TEST(Checkpointable, IsNoProcessWithAmbientCapabilities) {
+  EXPECT_TRUE(refuse_uncheckpointable_process("Name:\tx\nCapAmb:\t0000000000000000\n"));
+  EXPECT_FALSE(refuse_uncheckpointable_process("Name:\tx\nCapAmb:\t0000000000000400\n"));
 }
 
 }  // namespace

@@ -32,22 +32,20 @@ Error no_criu() {
           "install the package criu, as root, and try again"};
 }
 
-Result<std::string> find_criu() {
-  const char* path = std::getenv("PATH");
-  if (path == nullptr) path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  for (const std::string_view directory : split(path, ':')) {
-    // What a relative entry leads to depends on where the caller happens to stand.
-    if (!directory.starts_with('/')) continue;
-    std::string candidate = std::string(directory) + "/criu";
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return std::unexpected(no_criu());
-}
-
 struct Received {
   std::string bytes;  // empty: the end
   Fd descriptor;
 };
+
+// Within the time that undoing a restore takes.
+bool has_message(int socket) {
+  constexpr int kPatienceMilliseconds = 10'000;
+  struct pollfd item{socket, POLLIN, 0};
+  int ready = 0;
+  do ready = ::poll(&item, 1, kPatienceMilliseconds);
+  while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
 
 Result<Received> receive(int socket) {
   Received received;
@@ -183,6 +181,18 @@ Error does_not_work(const std::string& program) {
 
 }  // namespace
 
+Result<std::string> find_criu() {
+  const char* path = std::getenv("PATH");
+  if (path == nullptr) path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const std::string_view directory : split(path, ':')) {
+    // What a relative entry leads to depends on where the caller happens to stand.
+    if (!directory.starts_with('/')) continue;
+    std::string candidate = std::string(directory) + "/criu";
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return std::unexpected(no_criu());
+}
+
 Result<CriuWorker> CriuWorker::execute(const std::string& program,
                                        const CriuSurroundings& surroundings) {
   TRY_ASSIGN(Ends service, make_socket());
@@ -249,6 +259,8 @@ Result<CriuAnswer> CriuWorker::exchange(const std::string& request, CriuStages* 
   TRY(send(request));
   Result<void> so_far;
   for (;;) {
+    // After a failure of ours it should give up, but late in a restore it may not.
+    if (!so_far && !has_message(socket_.get())) return std::unexpected(std::move(so_far).error());
     TRY_ASSIGN(Received received, receive(socket_.get()));
     if (received.bytes.empty()) {
       TRY(so_far);

@@ -37,6 +37,9 @@ class CriuStages {
   virtual Result<void> reached(std::string_view stage, HostPid pid, Fd descriptor) = 0;
 };
 
+// The criu of the PATH, of which nothing is known but that it is there. kUnsupported without one.
+Result<std::string> find_criu();
+
 class CriuWorker {
  public:
   // kUnsupported, with what to do, when there is no criu, when it is too old, or when it does not

@@ -12,6 +12,7 @@
 #include "isolation/namespace.h"
 #include "isolation/scheduling/memory_policy.h"
 #include "oci/version.h"
+#include "runtime/criu_worker.h"
 #include "runtime/hooks.h"
 
 namespace bulkhead::runtime {
@@ -127,6 +128,7 @@ oci::Features features(const isolation::HostFacts& host, std::string_view versio
   features.annotations = {{"org.bulkhead.runtime.commit", std::string(commit)},
                           {"org.bulkhead.runtime.version", std::string(version)},
                           {"org.bulkhead.landlock.abi", std::to_string(host.landlock_abi)}};
+  if (auto criu = find_criu()) features.annotations["org.bulkhead.checkpoint.criu"] = *criu;
   // The one annotation that is read can only take rights away.
   features.potentially_unsafe_config_annotations.emplace();
   return features;

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include <algorithm>
 
 #include "isolation/capabilities/names.h"
 #include "isolation/mounts/options.h"
 #include "isolation/seccomp/profile.h"
+#include "runtime/testing.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -58,6 +61,17 @@ TEST(Features, FollowsTheKernel) {
   EXPECT_EQ(*document.linux_->namespaces, oci::Names{"pid"});
   EXPECT_EQ(document.linux_->capabilities->back(), "CAP_BPF");
   EXPECT_TRUE(*features(host(), "1", "c").linux_->mount_extensions_idmap->enabled);
+}
+
+TEST(Features, SaysWhereCriuIsIfItIsInstalled) {
+  const testing::TemporaryDirectory directory;
+  const std::string before = std::getenv("PATH");
+  ::setenv("PATH", directory.path().c_str(), 1);
+  EXPECT_FALSE(features(host(), "1", "c").annotations.contains("org.bulkhead.checkpoint.criu"));
+  testing::write_text(directory / "criu", "", 0755);
+  EXPECT_EQ(features(host(), "1", "c").annotations["org.bulkhead.checkpoint.criu"],
+            directory / "criu");
+  ::setenv("PATH", before.c_str(), 1);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ struct ExecOptions {
   std::string process_label;
   std::optional<bool> no_new_privileges;  // nothing: as the container's own process has it
   std::uint32_t preserve_fds = 0;
-  // Sub-groups beneath the container's own: "path" for all controllers, "cpu,memory:path" for some.
+  // Sub-groups beneath the container's own: isolation::parse_sub_groups().
   std::vector<std::string> cgroups;
   bool ignore_paused = false;
 };

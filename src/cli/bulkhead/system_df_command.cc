@@ -104,8 +104,10 @@ Result<int> system_df(const Invocation& invocation) {
   const std::vector<Option> table = df_options(options);
   TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
-    print("Usage: bulkhead system df [OPTIONS]\n\nPrints how much room the store takes.\n\nOptions:\n" +
-          describe(table));
+    print(
+        "Usage: bulkhead system df [OPTIONS]\n\nPrints how much room the store "
+        "takes.\n\nOptions:\n" +
+        describe(table));
     return 0;
   }
   if (!words.positional.empty()) return fail(ErrorKind::kUsage, "system df takes no arguments");
@@ -132,7 +134,8 @@ Result<int> system_check(const Invocation& invocation) {
         "\n"
         "Looks whether the store is whole: each blob is hashed, each layer compared with what was "
         "recorded\n"
-        "when it had been unpacked, each image and name followed to what it needs. Ends with 1 when\n"
+        "when it had been unpacked, each image and name followed to what it needs. Ends with 1 "
+        "when\n"
         "something is wrong that was not put right. What processes have left that were killed is "
         "nobody's\n"
         "and harmless: it is counted, and a repair removes it.\n"
@@ -161,8 +164,7 @@ Result<int> system_check(const Invocation& invocation) {
     unrepaired = parse_number<std::size_t>(numbers[4]).value_or(1);
     print(std::string(numbers[0]) + " images, " + std::string(numbers[1]) + " blobs, " +
           std::string(numbers[2]) + " layers; " +
-          images::describe_size(parse_number<std::uint64_t>(numbers[3]).value_or(0)) +
-          " hashed\n");
+          images::describe_size(parse_number<std::uint64_t>(numbers[3]).value_or(0)) + " hashed\n");
   }
   if (left != 0)
     print(std::to_string(left) + " things left over" +

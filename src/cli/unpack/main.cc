@@ -145,11 +145,8 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    {"--layers", 2, 2, layers},
-    {"--load", 1, 2, load},
-    {"--check", 1, 3, check},
-    {"--import", 3, 3, import},
-    {"--save", 4, 100'000, save},
+    {"--layers", 2, 2, layers}, {"--load", 1, 2, load},       {"--check", 1, 3, check},
+    {"--import", 3, 3, import}, {"--save", 4, 100'000, save},
 };
 constexpr Verb kUnpack{"", 2, 3, unpack};
 

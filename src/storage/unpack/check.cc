@@ -128,8 +128,8 @@ class Checking {
 
   Result<std::optional<std::string>> what_is_wrong_with(const std::string& name) {
     if (!is_hex_digest(name)) return "is no layer of this program's";
-    const auto directory = open_at(store_.get(), layer_path(name).c_str(),
-                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const auto directory =
+        open_at(store_.get(), layer_path(name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!directory) {
       if (directory.error().error == ENOENT) return std::nullopt;
       return std::string("cannot be opened");
@@ -219,7 +219,8 @@ class Checking {
         }
         const auto made = make_record(name);
         if (!made) {
-          TRY(drop_image(name, what + " has a record that cannot be read, and cannot be made anew"));
+          TRY(drop_image(name,
+                         what + " has a record that cannot be read, and cannot be made anew"));
           continue;
         }
         problem(what + " has a record that cannot be read", "written anew");
@@ -259,10 +260,9 @@ class Checking {
     for (const std::string* document : {&record.manifest_digest, &record.config_digest})
       if (!has_blob(*document)) lost.push_back(*document);
     if (!lost.empty())
-      return drop_image(record.manifest_digest, what + " has lost its " +
-                                                    (lost.front() == record.config_digest
-                                                         ? "configuration"
-                                                         : "manifest"));
+      return drop_image(record.manifest_digest,
+                        what + " has lost its " +
+                            (lost.front() == record.config_digest ? "configuration" : "manifest"));
     Sha256 digest;
     digest.update(record.config.data(), record.config.size());
     if (digest.hex() != record.config_digest) {
@@ -281,8 +281,9 @@ class Checking {
       if (!has_layer) layers.push_back(record.layers[i]);
       if (!has_layer && !blob) unpackable = false;
       if (!blob && has_layer)
-        problem(what + " has lost the blob " + record.blobs[i] +
-                ": it can be run, but neither saved nor pushed, until it is loaded or pulled again");
+        problem(
+            what + " has lost the blob " + record.blobs[i] +
+            ": it can be run, but neither saved nor pushed, until it is loaded or pulled again");
     }
     if (!unpackable)
       return drop_image(record.manifest_digest, what + " has lost a layer and its blob");

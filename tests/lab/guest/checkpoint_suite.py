@@ -5,6 +5,7 @@ leaves."""
 import json
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import time
@@ -44,10 +45,13 @@ class Traveller:
         self.output = os.fdopen(reading, encoding="utf-8", errors="replace")
         errors = self.work.directory / f"{self.name}.errors"
         with open(errors, "w+", encoding="utf-8") as stream:
-            done = subprocess.run(
-                self.work.command(command, "--bundle", self.bundle, *options, self.name),
-                stdin=subprocess.DEVNULL, stdout=writing, stderr=stream, timeout=PATIENCE,
-                check=False)
+            try:
+                done = subprocess.run(
+                    self.work.command(command, "--bundle", self.bundle, *options, self.name),
+                    stdin=subprocess.DEVNULL, stdout=writing, stderr=stream, timeout=PATIENCE,
+                    check=False)
+            except subprocess.TimeoutExpired as error:
+                raise AssertionError(f"{command} does not end{self.log('restore.log')}") from error
         os.close(writing)
         done.stderr = errors.read_text(errors="replace")
         return done
@@ -190,8 +194,8 @@ def the_isolation_is_the_same_afterwards(work):
         for name in ("pid", "net", "ipc", "uts", "mnt", "cgroup"):
             expect(name in namespaces and os.stat(f"/proc/{pid}/ns/{name}").st_ino !=
                    os.stat(f"/proc/self/ns/{name}").st_ino, f"{name} is the host's")
-        script = ("cat /proc/kcore | wc -c; : > /x; cat /proc/self/cgroup; hostname; "
-                  ": > /proc/sys/kernel/panic; ls /sys/firmware | wc -l")
+        script = ("cat /proc/kcore | wc -c; touch /x; cat /proc/self/cgroup; hostname; "
+                  "touch /proc/sys/kernel/x; ls /sys/firmware | wc -l")
         said = container.exec("sh", "-c", script)
         equal(said.stdout.split(), ["0", "0::/", "container", "0"], said.stderr)
         equal(said.stderr.count("Read-only file system"), 2, said.stderr)
@@ -239,7 +243,7 @@ def a_tmpfs_travels_and_a_volume_is_bound_again(work):
         (there / "new").write_text("yes")
         container.restore()
         said = container.exec("sh", "-c", "cat /scratch/file /data/new; ls /data; "
-                              ": > /data/written; : > /fixed/written; grep scratch /proc/mounts")
+                              "touch /data/written /fixed/written; grep scratch /proc/mounts")
         expect(said.stdout.startswith("kept\nyes"), f"{said.stdout} {said.stderr}")
         expect("nosuid,nodev" in said.stdout and "size=1024k" in said.stdout, said.stdout)
         expect((there / "written").exists() and not (here / "written").exists(), "the other source")
@@ -271,7 +275,7 @@ def a_terminal_travels(work):
         equal(done.returncode, 0, done.stderr)
         master = listener.descriptor()
     try:
-        equal(talk(master, "one"), "got one", "before")
+        talk(master, "one")
         done = work.call("checkpoint", "--image-path", images, name, timeout=PATIENCE)
         equal(done.returncode, 0, done.stderr)
         equal(work.call("delete", name).returncode, 0, "delete")
@@ -281,18 +285,19 @@ def a_terminal_travels(work):
                              "--console-socket", listener.path, name, timeout=PATIENCE)
             equal(done.returncode, 0, done.stderr)
             master = listener.descriptor()
-        equal(talk(master, "two"), "got two", "after")
+        talk(master, "two")
         os.close(master)
     finally:
         work.call("delete", "--force", name)
 
 
 def talk(master, word):
+    """Says a word and waits for the answer."""
     os.write(master, f"{word}\n".encode())
     text = b""
     while f"got {word}".encode() not in text:
+        expect(select.select([master], [], [], 60)[0], f"no answer, but {text}")
         text += os.read(master, 1000)
-    return text.decode().split("\n")[-2].strip()
 
 
 @suite.test
@@ -302,6 +307,9 @@ def what_cannot_be_checkpointed_goes_on(work):
     with Traveller(work, shell(script)) as container:
         container.counted()
         pid = container.state()["pid"]
+        deadline = time.monotonic() + 60
+        while container.exec("flock", "-n", "/lock", "true").returncode == 0:
+            expect(time.monotonic() < deadline, "the lock is not taken")
         done = container.call("checkpoint", "--image-path", container.images)
         equal(done.returncode, 1, "exit code")
         expect("lock" in done.stderr and str(container.images / "dump.log") in done.stderr,
@@ -327,12 +335,11 @@ def what_is_less_isolated_than_asked_is_not_restored(work):
         for change, words in (
                 (SECCOMP, "seccomp"), ({"root": {"readonly": True}}, "read-only"),
                 ({"linux": {"maskedPaths": ["/proc/version"]}}, "/proc/version"),
-                ({"process": {"capabilities": {"bounding": ["CAP_KILL"]}}}, "CAP_NET_BIND_SERVICE"),
-                ({"process": {"terminal": True}}, "terminal")):
+                ({"process": {"capabilities": {"bounding": ["CAP_KILL"]}}}, "CAP_NET_BIND_SERVICE")):
             config = merge(merge(shell("while :; do sleep 1; done"), root), change)
             (container.bundle / "config.json").write_text(json.dumps(config))
-            said = container.refused(*(["--console-socket", "/none"] if "terminal" in words else []))
-            expect(words in said or "console" in said, f"{change}: {said}")
+            said = container.refused()
+            expect(words in said, f"{change}: {said}")
             container.nothing_is_left()
         config = merge(shell("while :; do sleep 1; done"), root)
         (container.bundle / "config.json").write_text(json.dumps(config))
