@@ -48,7 +48,7 @@ BUILDS = {
     "release": (["-DBULKHEAD_TESTS=ON"], ["all"]),
     "fuzz": ([], ["fuzzers"]),
     "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
-    "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_test", "storage_unpack_test"]),
+    "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_unpack_test"]),
 }
 CLANG_BUILDS = ("fuzz", "asan", "tsan")
 # The whole programs, for the suites that run on them with --full alone.

@@ -77,13 +77,13 @@ void Outcome::set_failed(std::string_view layer, const SysError& error,
   copy_text(failure.call, error.call);
   copy_text(failure.subject, error.subject != nullptr ? error.subject : "");
   failure.head_size = static_cast<std::uint32_t>(std::min(head.size(), sizeof failure.head));
-  std::memcpy(failure.head, head.data(), failure.head_size);
+  if (failure.head_size != 0) std::memcpy(failure.head, head.data(), failure.head_size);
   page_->phase.store(Phase::kFailed, std::memory_order_release);
 }
 
 void copy_text(std::span<char> target, std::string_view text) noexcept {
   const std::size_t size = std::min(text.size(), target.size() - 1);
-  std::memcpy(target.data(), text.data(), size);
+  if (size != 0) std::memcpy(target.data(), text.data(), size);
   target[size] = '\0';
 }
 

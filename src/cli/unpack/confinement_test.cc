@@ -22,6 +22,17 @@ namespace {
 
 using storage::WorkerKind;
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BULKHEAD_IS_SANITIZED 1
+#endif
+#endif
+#ifdef BULKHEAD_IS_SANITIZED
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 constexpr int kDid = 0;       // the deed was done
 constexpr int kCouldNot = 1;  // the kernel said no
 constexpr int kUnprepared = 2;
@@ -30,6 +41,7 @@ class Confined : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    if (kSanitized) GTEST_SKIP() << "a sanitizer maps more memory than a worker may have";
     char name[] = "/tmp/bulkhead-confined-XXXXXX";
     directory_ = ::mkdtemp(name);
   }
