@@ -91,6 +91,9 @@ class Images:
                             "/usr/bin/containerd", "--config", file, "--address", address, "--root",
                             data / "containerd", "--state", "/run/containerd", "--log-level", "error")
 
+        for pid in enclosure.processes():
+            prefer(pid)
+
     def registry_answers(self):
         connect = f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}"
         return self.enclosure.call("bash", "-c", connect).returncode == 0
@@ -167,7 +170,9 @@ class Images:
         before = self.daemon_ticks()
         start = time.monotonic()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, env=environment, text=True, errors="replace")
+                                   stderr=subprocess.PIPE, env=environment, text=True, errors="replace",
+                                   start_new_session=True)
+        prefer(process.pid)
         if watch:
             watch(process)
         said = process.stderr.read()
@@ -191,7 +196,7 @@ class Images:
                 nonlocal peak
                 while not done.is_set():
                     now = 0
-                    for pid in self.enclosure.processes():
+                    for pid in {*self.enclosure.processes(), *descendants(process.pid)}:
                         if pid == self.registry.pid or not self.is_of(candidate, pid):
                             continue
                         with contextlib.suppress(OSError, IndexError):
@@ -218,6 +223,24 @@ class Images:
             of_docker = name == "dockerd" or b"/run/docker/" in own
             return candidate.name == ("docker" if of_docker else "ctr")
         return True
+
+
+def descendants(pid):
+    """With the process itself; workers of Bulkhead's have mount namespaces of their own."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            children = pathlib.Path(f"/proc/{pid}/task/{thread}/children").read_text(encoding="utf-8")
+            for child in children.split():
+                found += descendants(int(child))
+    return found
+
+
+def prefer(pid):
+    """What else runs on the machine should not decide the ratios. A daemon has a session of its own, and
+    where the kernel groups by sessions, a process's priority counts only inside of it."""
+    with contextlib.suppress(OSError):
+        pathlib.Path(f"/proc/{pid}/autogroup").write_text("-15", encoding="utf-8")
 
 
 def proportional_set(pid):

@@ -50,11 +50,10 @@ ssize_t write_message(int socket, const void* message, std::size_t size) {
 
 Result<Act> ask(int socket, const Request& request, const std::string& path) {
   if (path.size() > kMostPath) return meaningless();
-  char message[sizeof request + kMostPath];
-  std::memcpy(message, &request, sizeof request);
-  std::memcpy(message + sizeof request, path.data(), path.size());
-  const std::size_t size = sizeof request + path.size();
-  if (write_message(socket, message, size) != static_cast<ssize_t>(size))
+  std::string message(sizeof request, '\0');
+  std::memcpy(message.data(), &request, sizeof request);
+  message += path;
+  if (write_message(socket, message.data(), message.size()) != static_cast<ssize_t>(message.size()))
     return std::unexpected(Error(SysError{"write", errno}));
   Answer answer{};
   if (read_message(socket, &answer, sizeof answer) == static_cast<ssize_t>(sizeof answer)) {

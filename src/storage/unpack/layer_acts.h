@@ -45,7 +45,7 @@ class DirectActs final : public LayerActs {
  public:
   explicit DirectActs(int root) : root_(root) {}
   Result<void> mark_opaque(const std::string& directory) override;
-  Result<Act> make_device(const std::string& path, const DeviceNode& node) override;
+  Result<Act> make_device(const std::string& text, const DeviceNode& node) override;
 
  private:
   int root_;

@@ -127,7 +127,7 @@ Result<Outcome> run(const LayerToUnpack& layer, Confinement& confinement,
                                        .acts = acts_asked_for.get()},
                                       extract);
   if (!extractor) {
-    (void)finish(decompressor, Ending::kForced);
+    [[maybe_unused]] const auto ended = finish(decompressor, Ending::kForced);
     return std::unexpected(extractor.error());
   }
   compressed.out.reset();

@@ -1,12 +1,12 @@
 #include "storage/unpack/unpack_layers.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <csignal>
 #include <set>
 #include <thread>
 
@@ -83,7 +83,7 @@ struct Overseer {
 };
 
 // A download's other end in the wrong process would keep its pipe from ever ending.
-bool close_all_but(std::set<unsigned> kept) {
+bool close_all_but(const std::set<unsigned>& kept) {
   unsigned first = 0;
   for (const unsigned number : kept) {
     if (number > first && ::close_range(first, number - 1, 0) != 0) return false;
@@ -106,7 +106,7 @@ class Crew {
   }
 
   std::size_t size() const { return running_.size(); }
-  Result<void> start(std::size_t job);
+  Result<void> start(std::size_t index);
   // Waits until one has ended or `timeout` milliseconds have passed, and takes up its report.
   Result<void> wait(int timeout, std::vector<ExtractReport>& reports);
 
@@ -168,6 +168,7 @@ int Crew::leave(const Overseer& overseer) const {
 
 Result<void> Crew::wait(int timeout, std::vector<ExtractReport>& reports) {
   std::vector<pollfd> awaited;
+  awaited.reserve(running_.size());
   for (const Overseer& overseer : running_) awaited.push_back({overseer.said.get(), POLLIN, 0});
   if (::poll(awaited.data(), awaited.size(), timeout) < 0) {
     if (errno == EINTR) return {};
@@ -213,6 +214,7 @@ Result<std::vector<ExtractReport>> unpack_layers(std::span<LayerJob> jobs, Confi
   const auto tell = [&] {
     if (!show) return;
     std::vector<std::uint64_t> bytes;
+    bytes.reserve(jobs.size());
     for (std::size_t i = 0; i < jobs.size(); ++i)
       bytes.push_back(counters[i].load(std::memory_order_relaxed));
     show(bytes);

@@ -1,8 +1,9 @@
 #include "storage/unpack/worker.h"
 
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+
+#include <csignal>
 
 #include "storage/unpack/worker_report.h"
 #include "sys/file.h"
@@ -42,8 +43,8 @@ Result<Worker> start_worker(std::string_view name, const WorkerDescriptors& desc
   if (pid != 0) return Worker{pid, name};
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent || !arrange(descriptors))
     ::_exit(1);
-  auto said = work();
-  const std::string text = said ? *std::move(said) : encode_failure(said.error());
+  const auto said = work();
+  const std::string text = said ? *said : encode_failure(said.error());
   const bool told = write_all(kReport, text.data(), text.size()).has_value();
   ::_exit(said && told ? 0 : 1);
 }
