@@ -13,6 +13,8 @@
 namespace bulkhead::storage {
 namespace {
 
+constexpr int kMostWaits = 150;
+constexpr unsigned kWaitMicroseconds = 20'000;
 constexpr unsigned kBlock = 512;  // of every size in these interfaces
 
 // The XFS form of the calls, which the kernel translates for the other file systems.
@@ -45,11 +47,16 @@ bool enforces_project_quota(int directory) noexcept {
 }
 
 SysResult<void> set_project_limit(int directory, const ProjectLimit& limit) noexcept {
-  struct fs_disk_quota used{};
-  if (quota_call(directory, Q_XGETQUOTA, limit.project, &used) == 0) {
-    if (used.d_icount != 0) return sys_fail_with(EBUSY, "the project has files already");
-  } else if (errno != ENOENT) {
-    return sys_fail("quotactl_fd(Q_XGETQUOTA)");
+  for (int attempt = 0;; ++attempt) {
+    struct fs_disk_quota used{};
+    if (quota_call(directory, Q_XGETQUOTA, limit.project, &used) != 0) {
+      if (errno == ENOENT) break;
+      return sys_fail("quotactl_fd(Q_XGETQUOTA)");
+    }
+    if (used.d_icount == 0) break;
+    // xfs frees what was removed in the background: it may be the last container's of that number.
+    if (attempt == kMostWaits) return sys_fail_with(EBUSY, "the project has files already");
+    ::usleep(kWaitMicroseconds);
   }
   return set_limit(directory, limit.project, limit.bytes / kBlock, limit.files());
 }
