@@ -39,7 +39,7 @@ struct Received {
 
 // Within the time that undoing a restore takes.
 bool has_message(int socket) {
-  constexpr int kPatienceMilliseconds = 10'000;
+  constexpr int kPatienceMilliseconds = 5'000;
   struct pollfd item{socket, POLLIN, 0};
   int ready = 0;
   do ready = ::poll(&item, 1, kPatienceMilliseconds);
@@ -260,7 +260,10 @@ Result<CriuAnswer> CriuWorker::exchange(const std::string& request, CriuStages* 
   Result<void> so_far;
   for (;;) {
     // After a failure of ours it should give up, but late in a restore it may not.
-    if (!so_far && !has_message(socket_.get())) return std::unexpected(std::move(so_far).error());
+    if (!so_far && !has_message(socket_.get())) {
+      (void)process_.send_signal(SIGKILL);
+      return std::unexpected(std::move(so_far).error());
+    }
     TRY_ASSIGN(Received received, receive(socket_.get()));
     if (received.bytes.empty()) {
       TRY(so_far);

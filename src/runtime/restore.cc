@@ -117,14 +117,13 @@ Result<Given> give(const oci::Spec& spec, const CheckpointImage& image, const Cr
 class Restoring final : public CriuStages {
  public:
   Restoring(const oci::Spec& spec, const Record& record, const isolation::HostFacts& host,
-            HostPid worker, std::string label, Undo& undo)
-      : spec_(spec),
-        record_(record),
-        host_(host),
-        worker_(worker),
-        label_(std::move(label)),
-        undo_(undo) {}
-  // Unless it is taken, the container is not to live on.
+            std::string label, Undo& undo)
+      : spec_(spec), record_(record), host_(host), label_(std::move(label)), undo_(undo) {}
+  // With systemd's driver CRIU is among the group's processes.
+  void leave_out(HostPid worker) { worker_ = worker; }
+
+  // Unless it is taken, the container is not to live on. By now CRIU has ended: what it traces, nobody
+  // else can wait for.
   ~Restoring() override {
     if (!init_) return;
     (void)init_.send_signal(SIGKILL);
@@ -151,7 +150,8 @@ class Restoring final : public CriuStages {
     }
     if (stage == "pre-resume") {
       checked_ = true;
-      auto held = check();
+      auto held = close_root();
+      if (held) held = check();
       // CRIU cannot be stopped any more here.
       if (!held && init_) (void)init_.send_signal(SIGKILL);
       return held;
@@ -180,6 +180,11 @@ class Restoring final : public CriuStages {
     const std::string state = oci::encode(state_of(record_, oci::Status::kCreating, init_.pid()));
     TRY(run_hooks(HookStage::kPrestart, spec_.hooks->prestart, state, init_.get()));
     return run_hooks(HookStage::kCreateRuntime, spec_.hooks->create_runtime, state, init_.get());
+  }
+
+  // CRIU does not bring this back.
+  Result<void> close_root() {
+    return spec_.root->readonly && init_ ? make_root_read_only(init_) : Result<void>();
   }
 
   Result<void> check() {
@@ -305,7 +310,9 @@ Result<Container> restore(const RestoreOptions& options, const Bundle& bundle) {
              isolation::CgroupLimits::describe(request, host));
   const Record record = new_record(options.create, spec, bundle.path, groups);
   TRY(check_cgroup_mode(spec, record, options.criu.cgroup_mode));
+  Restoring stages(spec, record, host, expected_label(spec, options, host), undo);
   TRY_ASSIGN(const CriuWorker worker, CriuWorker::start(given.surroundings));
+  stages.leave_out(worker.pid());
   TRY(undo.directory().write_record(record));
   TRY(undo.directory().write_config(bundle.config_json));
   TRY(make_mount_points(spec, given.surroundings.root, bundle.path));
@@ -314,7 +321,6 @@ Result<Container> restore(const RestoreOptions& options, const Bundle& bundle) {
   criu.images = worker.images();
   criu.work = worker.work();
 
-  Restoring stages(spec, record, host, worker.pid(), expected_label(spec, options, host), undo);
   const std::string what = "restore container " + quoted(options.create.id);
   const auto answer = worker.ask(CriuCall::kRestore, criu, stages);
   if (!answer)

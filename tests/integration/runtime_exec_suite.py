@@ -54,6 +54,50 @@ def exec_changes_what_its_flags_name(work):
             expect(words in done.stderr, f"{arguments} {options}: {done.stderr}")
 
 
+def groups_of(pid):
+    """By controllers, as /proc/PID/cgroup has them; "" for v2."""
+    lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
+
+
+@suite.test
+def exec_joins_sub_groups(work):
+    """In every hierarchy of the host, whichever version it has."""
+    with background(work) as container:
+        record = json.loads((work.state / container.name / "state.json").read_text())
+        own = dict(entry.split(":/", 1) for entry in record["cgroups"])
+        for controllers, directory in own.items():
+            inner = pathlib.Path("/", directory, "inner")
+            inner.mkdir()
+            if "cpuset" in controllers.split(","):
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    (inner / file).write_text((inner.parent / file).read_text())
+        expected = groups_of(container.state()["pid"])
+        pid_file = work.directory / "sub-group-pid"
+        def joined(*options):
+            done = subprocess.run(
+                work.command("exec", "--detach", "--pid-file", pid_file, *options, container.name,
+                             "sleep", "100"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, timeout=60, check=False)
+            equal(done.returncode, 0, f"{options}")
+            return groups_of(int(pid_file.read_text()))
+        equal(joined(), expected, "without a sub-group")
+        equal(joined("--cgroup", "inner"),
+              {name: path + "/inner" if name in own else path for name, path in expected.items()},
+              "in all hierarchies")
+        first = [name for name in own if name][:2]
+        if first:
+            options = [f"--cgroup={name}:inner" for name in first]
+            equal(joined(*options), {name: path + "/inner" if name in first else path
+                                     for name, path in expected.items()}, "in two of them")
+        for options, words in (
+                (("--cgroup", "absent"), "No such file"), (("--cgroup", "../x"), "leads out"),
+                (("--cgroup", "unknown:inner"), '"unknown"'), (("--cgroup", ":inner"), "colon"),
+                (("--cgroup", "inner", "--cgroup", "other"), "all controllers")):
+            done = container.exec("true", options=options)
+            expect(done.returncode == 255 and words in done.stderr, f"{options}: {done}")
+
+
 @suite.test
 def exec_takes_a_process_from_a_file_and_detaches(work):
     with background(work) as container:

@@ -59,7 +59,8 @@ Result<int> exec(Invocation& invocation) {
       {"no-new-privs", 0, &options.no_new_privileges, "",
        "setuid files and file capabilities have no effect"},
       {"preserve-fds", 0, &options.preserve_fds, "N", "pass N more descriptors from 3 on"},
-      {"cgroup", 0, &options.cgroups, "PATH", "a group beneath the container's own; cpu,memory:PATH for some controllers of cgroup v1"},
+      {"cgroup", 0, &options.cgroups, "PATH",
+       "a group beneath the container's own; cpu,memory:PATH for some controllers of cgroup v1"},
       {"ignore-paused", 0, &options.ignore_paused, "", "also when the container is paused"},
   };
   TRY_ASSIGN(const auto arguments, invocation.parse(flags, 1, kAnyNumber, Order::kBeforeArguments));

@@ -14,7 +14,9 @@ from inside import (DISK, GROUPS, Suite, default_config, equal, expect, groups_o
                     main, merge)
 from support.bundles import FULL
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "integration"))
+TESTS = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(TESTS / "integration"), str(TESTS / "engines")]
+from podman_host import PodmanHost
 from runtime_support import Listener
 
 suite = Suite("checkpoint")
@@ -51,7 +53,8 @@ class Traveller:
                     stdin=subprocess.DEVNULL, stdout=writing, stderr=stream, timeout=PATIENCE,
                     check=False)
             except subprocess.TimeoutExpired as error:
-                raise AssertionError(f"{command} does not end{self.log('restore.log')}") from error
+                self.log("restore.log")
+                raise AssertionError(f"{command} does not end") from error
         os.close(writing)
         done.stderr = errors.read_text(errors="replace")
         return done
@@ -78,11 +81,15 @@ class Traveller:
 
     def checkpoint(self, *options, images=None):
         done = self.call("checkpoint", "--image-path", images or self.images, *options)
-        equal(done.returncode, 0, f"checkpoint: {done.stderr}{self.log('dump.log', images)}")
+        if done.returncode != 0:
+            self.log("dump.log", images)
+        equal(done.returncode, 0, f"checkpoint: {done.stderr}")
 
     def restore(self, *options, images=None):
         done = self.start("restore", "--image-path", images or self.images, "--detach", *options)
-        equal(done.returncode, 0, f"restore: {done.stderr}{self.log('restore.log', images)}")
+        if done.returncode != 0:
+            self.log("restore.log", images)
+        equal(done.returncode, 0, f"restore: {done.stderr}")
 
     def refused(self, *options, images=None):
         done = self.start("restore", "--image-path", images or self.images, "--detach", *options)
@@ -91,11 +98,12 @@ class Traveller:
         return done.stderr
 
     def log(self, name, images=None):
+        """Prints the end of it, for those who look for the reason."""
         try:
             lines = ((images or self.images) / name).read_text(errors="replace").splitlines()
         except OSError:
-            return ""
-        return "\n  " + "\n  ".join(lines[-40:])
+            lines = ["there is none"]
+        print(*(f"  {name}: {line}" for line in lines[-15:]), sep="\n", flush=True)
 
     def move(self, *options, back=()):
         self.checkpoint(*options)
@@ -300,28 +308,40 @@ def talk(master, word):
         text += os.read(master, 1000)
 
 
+# Both ends of a connection are in the container.
+CONNECTION = ("sleep 9999 | nc -l -p 77 > /dev/null & "
+              "until sleep 9999 | nc 127.0.0.1 77 > /dev/null 2>&1; do sleep 0.2; done & ")
+
+
+def connected(container):
+    """Whether the kernel lists two established ends."""
+    done = container.exec("awk", '$4 == "01"', "/proc/net/tcp")
+    return done.stdout.count("\n") == 2
+
+
+def wait_until(condition, what, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        expect(time.monotonic() < deadline, what)
+        time.sleep(0.2)
+
+
 @suite.test
 def what_cannot_be_checkpointed_goes_on(work):
-    """A file lock, which CRIU takes along only when it is told to."""
-    script = f"flock /lock sh -c 'while :; do sleep 1; done' & {COUNTER}"
-    with Traveller(work, shell(script)) as container:
+    """An open connection, which CRIU takes along only when it is told to."""
+    with Traveller(work, shell(CONNECTION + COUNTER)) as container:
         container.counted()
         pid = container.state()["pid"]
-        deadline = time.monotonic() + 60
-        while container.exec("flock", "-n", "/lock", "true").returncode == 0:
-            expect(time.monotonic() < deadline, "the lock is not taken")
+        wait_until(lambda: connected(container), "no connection")
         done = container.call("checkpoint", "--image-path", container.images)
         equal(done.returncode, 1, "exit code")
-        expect("lock" in done.stderr and str(container.images / "dump.log") in done.stderr,
-               f"the log is not quoted: {done.stderr}")
+        expect("--tcp-established" in done.stderr and str(container.images / "dump.log") in
+               done.stderr, f"the log is not quoted: {done.stderr}")
         state = container.state()
         equal((state["status"], state["pid"]), ("running", pid), "state")
         _, number = container.counted()
-        deadline = time.monotonic() + 60
-        while container.counted()[1] < number + 10:
-            expect(time.monotonic() < deadline, "it does not go on")
-        container.move("--file-locks", back=("--file-locks",))
-        equal(container.exec("flock", "-n", "/lock", "true").returncode, 1, "the lock is not held")
+        wait_until(lambda: container.counted()[1] > number + 10, "it does not go on")
+        expect(connected(container), "the connection is gone")
 
 
 @suite.test
@@ -351,6 +371,24 @@ def what_is_less_isolated_than_asked_is_not_restored(work):
         container.nothing_is_left()
         core.write_bytes(whole)
         container.restore()  # the control
+
+
+@full
+def connections_travel_or_are_closed(work):
+    with Traveller(work, shell(CONNECTION + COUNTER)) as container:
+        word, _ = container.counted()
+        wait_until(lambda: connected(container), "no connection")
+        container.checkpoint("--tcp-established")
+        container.delete()
+        container.restore("--tcp-close")
+        equal(container.counted()[0], word, "the word in its memory")
+        expect(not connected(container), "the connection is there")
+        container.call("delete", "--force")
+        container.output.close()
+        container.nothing_is_left()
+        container.restore("--tcp-established")
+        equal(container.counted()[0], word, "the word in its memory")
+        expect(connected(container), "the connection is gone")
 
 
 @full
@@ -449,6 +487,31 @@ def an_attached_restore_passes_the_exit_code_on(work):
         done = container.start("restore", "--image-path", container.images)
         equal(done.returncode, 7, done.stderr)
         container.nothing_is_left()
+
+
+@full
+def podman_checkpoints_and_restores(work):
+    with PodmanHost(work.runtime) as podman:
+        def lines():
+            return [line.split() for line in podman.run("logs", "traveller").splitlines()
+                    if len(line.split()) == 2]
+        def wait_for_more_than(count):
+            deadline = time.monotonic() + 120
+            while len(lines()) <= count:
+                expect(time.monotonic() < deadline, f"only {count} lines come")
+                time.sleep(1)
+        podman.run("run", "-d", "--name", "traveller", "--network", "none", podman.image, "sh", "-c",
+                   COUNTER, timeout=PATIENCE)
+        wait_for_more_than(0)
+        podman.run("container", "checkpoint", "--keep", "traveller", timeout=PATIENCE)
+        said = podman.run("inspect", "--format", "{{.State.Status}}", "traveller")
+        equal(said, "exited", "after the checkpoint")
+        before = lines()
+        podman.run("container", "restore", "--keep", "traveller", timeout=PATIENCE)
+        wait_for_more_than(len(before))
+        after = lines()
+        equal({word for word, _ in after}, {before[0][0]}, "the word in its memory")
+        equal([int(number) for _, number in after], list(range(1, len(after) + 1)), "the count")
 
 
 if __name__ == "__main__":
