@@ -67,19 +67,22 @@ class Images:
     def start_daemons(self):
         enclosure, data = self.enclosure, self.data
         self.docker = self.containerd = self.registry = None
+        # What else runs on the machine should not decide the ratios: candidates and daemons alike go first.
+        first = ["chrt", "--rr", "1"]
+        self.first = first if enclosure.call(*first, "true").returncode == 0 else []
         for program, package in (("docker-registry", "docker-registry"), ("skopeo", "skopeo")):
             if not shutil.which(program):
                 raise Unavailable(f"{program} is not installed (package {package})")
         configuration = self.work / "registry.yml"
         configuration.write_text(REGISTRY_CONFIGURATION.format(root=data / "registry"), encoding="utf-8")
-        self.registry = enclosure.start(self.registry_answers, "/usr/bin/docker-registry", "serve",
-                                        configuration)
+        self.registry = enclosure.start(self.registry_answers, *self.first, "/usr/bin/docker-registry",
+                                        "serve", configuration)
         if pathlib.Path("/usr/sbin/dockerd").exists():
             socket = f"unix://{enclosure.directory}/docker.sock"
             self.docker = ["/usr/bin/docker", "--host", socket]
             enclosure.start(lambda: enclosure.call(*self.docker, "version").returncode == 0,
-                            "/usr/sbin/dockerd", "--data-root", data / "docker", "--exec-root", "/run/docker",
-                            "--pidfile", "/run/docker.pid", "--host", socket, "--log-level", "error",
+                            *self.first, "/usr/sbin/dockerd", "--data-root", data / "docker", "--exec-root",
+                            "/run/docker", "--pidfile", "/run/docker.pid", "--host", socket, "--log-level", "error",
                             "--iptables=false", "--bridge=none")
         if pathlib.Path("/usr/bin/containerd").exists():
             address = enclosure.directory / "containerd.sock"
@@ -88,11 +91,8 @@ class Images:
                             encoding="utf-8")
             self.containerd = ["/usr/bin/ctr", "--address", address, "--namespace", "bench"]
             enclosure.start(lambda: enclosure.call(*self.containerd, "version").returncode == 0,
-                            "/usr/bin/containerd", "--config", file, "--address", address, "--root",
+                            *self.first, "/usr/bin/containerd", "--config", file, "--address", address, "--root",
                             data / "containerd", "--state", "/run/containerd", "--log-level", "error")
-
-        for pid in enclosure.processes():
-            prefer(pid)
 
     def registry_answers(self):
         connect = f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}"
@@ -165,14 +165,12 @@ class Images:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def once(self, candidate, watch=None):
-        words = self.enclosure.command(*candidate.command)
+        words = self.enclosure.command(*self.first, *candidate.command)
         environment = dict(os.environ, CONTAINERS_CONF=str(self.containers_conf), HOME=str(self.work))
         before = self.daemon_ticks()
         start = time.monotonic()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, env=environment, text=True, errors="replace",
-                                   start_new_session=True)
-        prefer(process.pid)
+                                   stderr=subprocess.PIPE, env=environment, text=True, errors="replace")
         if watch:
             watch(process)
         said = process.stderr.read()
@@ -194,6 +192,8 @@ class Images:
         def watch(process):
             def sample():
                 nonlocal peak
+                with contextlib.suppress(OSError):  # before what it watches
+                    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))
                 while not done.is_set():
                     now = 0
                     for pid in {*self.enclosure.processes(), *descendants(process.pid)}:
@@ -234,13 +234,6 @@ def descendants(pid):
             for child in children.split():
                 found += descendants(int(child))
     return found
-
-
-def prefer(pid):
-    """What else runs on the machine should not decide the ratios. A daemon has a session of its own, and
-    where the kernel groups by sessions, a process's priority counts only inside of it."""
-    with contextlib.suppress(OSError):
-        pathlib.Path(f"/proc/{pid}/autogroup").write_text("-15", encoding="utf-8")
 
 
 def proportional_set(pid):
