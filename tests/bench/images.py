@@ -82,8 +82,8 @@ class Images:
             self.docker = ["/usr/bin/docker", "--host", socket]
             enclosure.start(lambda: enclosure.call(*self.docker, "version").returncode == 0,
                             *self.first, "/usr/sbin/dockerd", "--data-root", data / "docker", "--exec-root",
-                            "/run/docker", "--pidfile", "/run/docker.pid", "--host", socket, "--log-level", "error",
-                            "--iptables=false", "--bridge=none")
+                            "/run/docker", "--pidfile", "/run/docker.pid", "--host", socket, "--log-level",
+                            "error", "--iptables=false", "--bridge=none")
         if pathlib.Path("/usr/bin/containerd").exists():
             address = enclosure.directory / "containerd.sock"
             file = self.work / "containerd.toml"
@@ -91,8 +91,8 @@ class Images:
                             encoding="utf-8")
             self.containerd = ["/usr/bin/ctr", "--address", address, "--namespace", "bench"]
             enclosure.start(lambda: enclosure.call(*self.containerd, "version").returncode == 0,
-                            *self.first, "/usr/bin/containerd", "--config", file, "--address", address, "--root",
-                            data / "containerd", "--state", "/run/containerd", "--log-level", "error")
+                            *self.first, "/usr/bin/containerd", "--config", file, "--address", address,
+                            "--root", data / "containerd", "--state", "/run/containerd", "--log-level", "error")
 
     def registry_answers(self):
         connect = f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}"
