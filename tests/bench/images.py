@@ -92,7 +92,8 @@ class Images:
             self.containerd = ["/usr/bin/ctr", "--address", address, "--namespace", "bench"]
             enclosure.start(lambda: enclosure.call(*self.containerd, "version").returncode == 0,
                             *self.first, "/usr/bin/containerd", "--config", file, "--address", address,
-                            "--root", data / "containerd", "--state", "/run/containerd", "--log-level", "error")
+                            "--root", data / "containerd", "--state", "/run/containerd", "--log-level",
+                            "error")
 
     def registry_answers(self):
         connect = f"exec 3<>/dev/tcp/{REGISTRY.replace(':', '/')}"
