@@ -31,6 +31,7 @@ bool is_host_label(std::string_view label) {
 
 bool is_bracketed_address(std::string_view host) {
   if (host.size() < 4 || host.front() != '[' || host.back() != ']') return false;
+  if (host.find('\0') != std::string_view::npos) return false;  // where inet_pton() would stop
   struct in6_addr address{};
   return ::inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(), &address) == 1;
 }

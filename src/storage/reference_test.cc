@@ -101,6 +101,7 @@ TEST(Reference, RefusesWhatNoRepositoryIsCalled) {
                            "host.io:80:90/x"})
     EXPECT_TRUE(refused(text)) << text;
   EXPECT_TRUE(refused(std::string_view("a\0b", 3)));
+  EXPECT_TRUE(refused(std::string_view("[::1\0]/x", 8)));
   EXPECT_TRUE(refused(std::string(64, 'f'))) << "an id is not a name";
   for (const char* text : {"a-b", "a--b", "a---b", "a.b", "a_b", "a__b", "0", "a/b/c/d/e", "1.2/x"})
     EXPECT_FALSE(refused(text)) << text;

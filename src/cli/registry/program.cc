@@ -24,7 +24,8 @@ namespace {
 // Becomes a worker: locked in first, and only then spoken to.
 int work(NetworkWorker worker, const RegistryProgram& program) {
   if (worker == NetworkWorker::kFetcher && !storage::Transport::prepare()) return kFailure;
-  if (!confine(worker)) return kFailure;
+  if (program.confinement == RegistryProgram::Confinement::kLayers && !confine(worker))
+    return kFailure;
   const bool fetcher = worker == NetworkWorker::kFetcher;
   if (program.payload) program.payload(fetcher ? storage::kFetcherVerb : storage::kDialerVerb);
   const auto served = fetcher

@@ -131,6 +131,7 @@ double ProgressView::rate_of(const LayerProgress& layer, std::size_t index) cons
 void ProgressView::print_changes(std::span<const LayerProgress> layers) {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const LayerProgress& layer = layers[i];
+    if (layer.id.empty()) continue;
     Seen& seen = seen_[i];
     if (!seen.announced || (layer.state != seen.state && layer.state != LayerState::kMoving))
       write(layer.id + ": " + std::string(word_for(layer.state, direction_)) + "\n");
@@ -143,7 +144,8 @@ void ProgressView::draw(std::span<const LayerProgress> layers, bool whole) {
   const Screen screen = screen_of(descriptor_);
   // What does not fit on the screen cannot be drawn again: the layers that have most to tell.
   std::vector<std::size_t> shown;
-  for (std::size_t i = 0; i < layers.size(); ++i) shown.push_back(i);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (!layers[i].id.empty()) shown.push_back(i);
   if (!whole && shown.size() > screen.rows - 1) {
     std::ranges::stable_sort(shown, {}, [&](std::size_t i) {
       return layers[i].state == LayerState::kMoving    ? 0

@@ -130,7 +130,7 @@ Result<int> pull_command(const RegistryWords& words) {
       print_line(candidate.canonical());
       return 0;
     }
-    print_error_line("Unable to find image " + quoted(local.front().familiar()) + " locally");
+    print_error_line("Unable to find image '" + local.front().familiar() + "' locally");
   }
   storage::WantedPlatform platform = storage::this_platform();
   if (words.has("platform")) {

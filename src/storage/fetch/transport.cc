@@ -63,13 +63,22 @@ bool is_excepted(const std::vector<std::string>& exceptions, const Url& url) {
   });
 }
 
-FetchEnd meaning_of(CURLcode code) {
+// `text`: what libcurl says of it, with OpenSSL's reason.
+FetchEnd meaning_of(CURLcode code, std::string_view text) {
+  const auto says = [&](std::string_view words) {
+    return text.find(words) != std::string_view::npos;
+  };
+  // A server that wants a certificate says so when the handshake is over for us (TLS 1.3).
+  if (code == CURLE_RECV_ERROR && says("alert")) return FetchEnd::kUntrusted;
   switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_CACERT_BADFILE: return FetchEnd::kUntrusted;
-    case CURLE_SSL_CONNECT_ERROR: return FetchEnd::kNotTls;
+    case CURLE_SSL_CONNECT_ERROR:
+      // What OpenSSL makes of an answer in plain HTTP.
+      return says("wrong version number") || says("packet length too long") ? FetchEnd::kNotTls
+                                                                            : FetchEnd::kUntrusted;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_WEIRD_SERVER_REPLY:
@@ -337,7 +346,7 @@ TransportFailure Transport::Impl::describe(CURLcode code) {
     text += "nothing came for " + std::to_string(request_->stall_seconds) + " seconds";
   else
     text += error_[0] != '\0' ? error_ : curl_easy_strerror(code);
-  return {meaning_of(code), std::move(text)};
+  return {meaning_of(code, text), std::move(text)};
 }
 
 std::expected<HttpAnswer, TransportFailure> Transport::Impl::perform(const HttpRequest& request,

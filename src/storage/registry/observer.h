@@ -17,7 +17,8 @@ enum class LayerState : std::uint8_t {
 };
 
 struct LayerProgress {
-  std::string id;  // 12 digits of the blob's digest
+  std::string
+      id;  // 12 digits of the blob's digest; empty: not shown, as an image's configuration is
   LayerState state = LayerState::kWaiting;
   std::uint64_t done = 0;
   std::uint64_t size = 0;

@@ -69,8 +69,10 @@ class Uploads {
   Uploads(RegistryClient& client, TransferObserver& observer, const SharedTransfers& shared)
       : client_(client), observer_(observer), shared_(shared) {}
 
-  void add(BlobToUpload blob, Fd file) {
-    progress_.push_back({.id = blob.digest.substr(0, 12), .size = blob.size});
+  enum class Shown { kNo, kYes };
+  void add(BlobToUpload blob, Fd file, Shown shown) {
+    progress_.push_back(
+        {.id = shown == Shown::kYes ? blob.digest.substr(0, 12) : "", .size = blob.size});
     blob.file = file.get();
     blobs_.push_back(std::move(blob));
     files_.push_back(std::move(file));
@@ -208,7 +210,8 @@ Result<Pushed> push_image(const Store& store, RegistryClient& client, const Refe
     TRY(ingest.hold_blob(hex));
     TRY_ASSIGN(BlobFile blob, open_blob(store, hex));
     uploads.add({.digest = hex, .size = blob.size, .sources = sources_of(images, hex, reference)},
-                std::move(blob.file));
+                std::move(blob.file),
+                hex == record->config_digest ? Uploads::Shown::kNo : Uploads::Shown::kYes);
   }
   auto uploaded = uploads.run();
   observer.finished();
