@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include "base/text.h"
@@ -19,6 +20,7 @@ namespace {
 
 // Beyond what the fetcher itself allows for a stall: then it is the fetcher that hangs.
 constexpr int kPatienceSeconds = 90;
+constexpr int kEndTries = 100;
 
 constexpr const char* kSystemAuthorities[] = {
     "/etc/ssl/certs/ca-certificates.crt",  // Debian, Arch
@@ -180,7 +182,13 @@ Error FetcherProcess::how_it_ended(Error error) {
   socket_.reset();
   int status = 0;
   std::string text = error.message();
-  if (fetcher_ > 0 && ::waitpid(fetcher_, &status, WNOHANG) == fetcher_) {
+  // A process that is ending has closed its socket a little before it can be waited for.
+  pid_t ended = 0;
+  for (int tries = 0; fetcher_ > 0 && ended == 0 && tries < kEndTries; ++tries) {
+    ended = ::waitpid(fetcher_, &status, WNOHANG);
+    if (ended == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  if (ended > 0) {
     fetcher_ = -1;
     if (WIFSIGNALED(status))
       text = "the process that speaks to the registry was killed by signal " +
