@@ -13,7 +13,9 @@ packages_build=(
 packages_test=(
   libgtest-dev libseccomp-dev libarchive-dev zlib1g-dev git strace time procps util-linux iproute2 nftables uidmap
   clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
-  shellcheck python3-jsonschema man-db systemd dbus podman conmon catatonit docker.io containerd crun runc skopeo golang-github-containers-common libcap2-bin attr erofs-utils e2fsprogs
+  shellcheck python3-jsonschema man-db systemd dbus podman conmon catatonit docker.io containerd crun runc
+  skopeo buildah umoci docker-registry golang-github-containers-common zstd libcap2-bin attr erofs-utils
+  e2fsprogs
 )
 # What the lab needs: an emulator, and what makes its guests' kernels, disks and policies.
 packages_lab=(

@@ -53,15 +53,22 @@ def options_of(overview):
     sys.exit("the program names no options")
 
 
-def describe(program, command):
-    lines = [f".SS {command}"]
-    for title, body in sections(help_of(program, command)):
+def describe(program, *words):
+    lines = [f".SS {' '.join(words)}"]
+    text = help_of(program, *words)
+    for title, body in sections(text):
         lines.append(".PP")
         if title:
             lines += [f".I {roff(title)}:", ".PP"]
         # What is indented or a usage line is laid out already; the rest is running text.
         laid_out = title or body.startswith("Usage:")
         lines += literal(body) if laid_out else [roff(line) for line in body.split("\n")]
+    # Commands of its own; others, which are known by a shorter name as well, are described there.
+    if len(words) == 1 and "\nCommands:\n" in text:
+        name = pathlib.Path(program).name
+        for inner in commands_of(text):
+            if help_of(program, *words, inner).startswith(f"Usage: {name} {words[0]} {inner}"):
+                lines += describe(program, *words, inner)
     return lines
 
 

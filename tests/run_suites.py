@@ -38,6 +38,7 @@ AREAS = {
     "engines": ["release"],
     "escape": ["release"],
     "fault": ["release"],
+    "storage": ["release"],
     "lab": ["release"],
     "fuzz": ["fuzz"],
     "sanitize": ["release", "asan", "tsan"],

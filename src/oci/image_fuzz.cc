@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "oci/docker_archive.h"
 #include "oci/image.h"
 
 namespace {
@@ -38,6 +39,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     check(manifest->config);
     for (const Descriptor& descriptor : manifest->layers) check(descriptor);
     check_round_trip(*manifest, decode_manifest);
+  }
+  if (const auto images = decode_docker_archive(text)) {
+    const std::string once = encode_docker_archive(*images);
+    const auto back = decode_docker_archive(once);
+    if (!back || encode_docker_archive(*back) != once) std::abort();
   }
   if (const auto image = decode_image_config(text)) {
     for (const std::string& digest : image->rootfs.diff_ids) {

@@ -1,4 +1,5 @@
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/image_options.h"
 #include "cli/bulkhead/run_options.h"
 #include "cli/bulkhead/system_options.h"
 
@@ -19,6 +20,54 @@ std::string joined(std::span<const std::string> words) {
   return text;
 }
 
+std::string flags_of(const std::vector<Option>& options) {
+  std::string text;
+  for (const Option& option : options) text.append("--").append(option.name).append(" ");
+  return text + "--help";
+}
+
+// The commands on images: their flags, and what their arguments are.
+std::string image_cases() {
+  struct Case {
+    const char* pattern;
+    std::string flags;
+    const char* arguments;
+  };
+  constexpr const char* kNames = " $(_bulkhead_images)";
+  constexpr const char* kFiles = "files";
+  ImagesOptions images;
+  RmiOptions rmi;
+  HistoryOptions history;
+  InspectOptions inspect;
+  SaveOptions save;
+  LoadOptions load;
+  ImportOptions import;
+  ImagePruneOptions prune;
+  DfOptions df;
+  CheckOptions check;
+  const Case cases[] = {
+      {"images|'image ls'", flags_of(images_options(images)), kNames},
+      {"rmi|'image rm'", flags_of(rmi_options(rmi)), kNames},
+      {"tag|'image tag'", "--help", kNames},
+      {"history|'image history'", flags_of(history_options(history)), kNames},
+      {"inspect|'image inspect'", flags_of(inspect_options(inspect)), kNames},
+      {"save|'image save'", flags_of(save_options(save)), kNames},
+      {"load|'image load'", flags_of(load_options(load)), ""},
+      {"import|'image import'", flags_of(import_options(import)), kFiles},
+      {"'image prune'", flags_of(image_prune_options(prune)), ""},
+      {"'system df'", flags_of(df_options(df)), ""},
+      {"'system check'", flags_of(check_options(check)), ""},
+  };
+  std::string text;
+  for (const Case& each : cases) {
+    const bool files = each.arguments == kFiles;
+    text.append("    ").append(each.pattern).append(") COMPREPLY=($(compgen -W \"");
+    text.append(each.flags).append(files ? "" : each.arguments).append("\" -- \"$word\")");
+    text.append(files ? " $(compgen -f -- \"$word\")" : "").append(") ;;\n");
+  }
+  return text;
+}
+
 std::string bash_script() {
   bulkhead::engine::RunOptions ignored;
   std::vector<std::string> all;
@@ -34,13 +83,16 @@ std::string bash_script() {
     all.push_back(std::move(word));
   }
   IntegrateOptions also_ignored;
-  std::vector<std::string> of_integrate;
-  for (const Option& option : integrate_options(also_ignored))
-    of_integrate.push_back("--" + std::string(option.name));
+  const std::string of_integrate = flags_of(integrate_options(also_ignored));
   std::vector<std::string> names;
   for (const Command* command : commands()) names.emplace_back(command->name);
+  std::vector<std::string> of_image;
+  for (const std::string_view name : image_subcommands()) of_image.emplace_back(name);
 
   return "# bash completion for bulkhead: source <(bulkhead completion bash)\n"
+         "_bulkhead_images() {\n"
+         "  bulkhead images --format '{{.Repository}}:{{.Tag}} {{.ID}}' 2>/dev/null\n"
+         "}\n"
          "_bulkhead() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
          "  COMPREPLY=()\n"
@@ -48,6 +100,8 @@ std::string bash_script() {
          "    case ${COMP_WORDS[i]} in\n"
          "      --root|--runroot) ((i++)) ;;\n"
          "      -*) ;;\n"
+         "      image|system) command=${COMP_WORDS[i]}\n"
+         "        ((i + 1 < COMP_CWORD)) && command+=\" ${COMP_WORDS[i+1]}\"; break ;;\n"
          "      *) command=${COMP_WORDS[i]}; [[ $command == explain ]] || break ;;\n"
          "    esac\n"
          "  done\n"
@@ -58,6 +112,7 @@ std::string bash_script() {
          "    --storage-opt) COMPREPLY=($(compgen -W 'size= limit=quota limit=image limit=tmpfs "
          "directio' -- \"$word\"));\n"
          "      compopt -o nospace; return ;;\n"
+         "    -i|--input|-o|--output) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
          "    -v|--volume) COMPREPLY=($(compgen -f -- \"$word\")); compopt -o nospace; return ;;\n"
          "    " +
          with_file +
@@ -76,21 +131,24 @@ std::string bash_script() {
          joined(all) +
          " --help' -- \"$word\"))\n"
          "      else\n"
-         "        COMPREPLY=($(compgen -W 'busybox oci: oci-archive:' -- \"$word\") $(compgen -f "
-         "-- \"$word\"))\n"
+         "        COMPREPLY=($(compgen -W \"busybox oci: oci-archive: $(_bulkhead_images)\" -- "
+         "\"$word\") $(compgen -f -- \"$word\"))\n"
          "      fi ;;\n"
          "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n"
          "    ps) COMPREPLY=($(compgen -W '--all --format --help' -- \"$word\")) ;;\n"
          "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "
          "|\n"
-         "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n"
-         "    system)\n"
+         "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n" +
+         image_cases() + "    image) COMPREPLY=($(compgen -W '" + joined(of_image) +
+         " --help' -- \"$word\")) ;;\n"
+         "    system) COMPREPLY=($(compgen -W 'check df integrate --help' -- \"$word\")) ;;\n"
+         "    'system integrate')\n"
          "      if [[ $previous == --file || $previous == --runtime || $previous == -f ]]; then\n"
          "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
          "      else\n"
-         "        COMPREPLY=($(compgen -W 'integrate docker podman containerd " +
-         joined(of_integrate) +
-         " --help' -- \"$word\"))\n"
+         "        COMPREPLY=($(compgen -W 'docker podman containerd " +
+         of_integrate +
+         "' -- \"$word\"))\n"
          "      fi ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash' -- \"$word\")) ;;\n"
          "  esac\n"

@@ -105,6 +105,8 @@ Result<int> prune(const Invocation& invocation) {
     TRY_ASSIGN(images::PruneFilter filter, images::parse_prune_filter(text));
     prune_options.filters.push_back(std::move(filter));
   }
+  // What is wrong is said before anything is asked.
+  TRY(images::ImageFilter::for_prune(prune_options.filters));
   if (!options.force &&
       !confirmed(options.all
                      ? "This will remove all images that no container uses. Go on?"

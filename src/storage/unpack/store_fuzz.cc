@@ -3,10 +3,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
+#include "base/text.h"
+#include "storage/image_names.h"
 #include "storage/record.h"
+#include "storage/tree_record.h"
 #include "storage/unpack/entry_path.h"
 #include "storage/unpack/tar_headers.h"
 #include "storage/unpack/worker_report.h"
@@ -31,8 +35,30 @@ void check_headers(std::string_view text) {
 void check_record(std::string_view text) {
   const auto record = bulkhead::storage::decode_record(text);
   if (!record) return;
-  for (const std::string& layer : record->layers)
-    if (!bulkhead::storage::is_hex_digest(layer)) std::abort();
+  for (const auto* list : {&record->layers, &record->blobs})
+    for (const std::string& digest : *list)
+      if (!bulkhead::storage::is_hex_digest(digest)) std::abort();
+  const auto again = bulkhead::storage::decode_record(bulkhead::storage::encode(*record));
+  if (!again || again->layers != record->layers || again->config != record->config) std::abort();
+}
+
+void check_tree_record(std::string_view text) {
+  const auto record = bulkhead::storage::decode_tree_record(text);
+  if (!record) return;
+  const auto again = bulkhead::storage::decode_tree_record(bulkhead::storage::encode(*record));
+  if (!again || *again != *record) std::abort();
+}
+
+// The file of a name is two levels beneath references/, whatever the name.
+void check_name(std::string_view text) {
+  const auto reference = bulkhead::storage::parse_reference(text);
+  if (!reference) return;
+  const std::string path = bulkhead::storage::name_path(*reference);
+  if (std::count(path.begin(), path.end(), '/') != 2 || path.find("/.") != std::string::npos ||
+      path.find('\0') != std::string::npos)
+    std::abort();
+  for (const std::string_view part : bulkhead::split(path, '/'))
+    if (part.empty() || part.size() > 255) std::abort();
 }
 
 void check_path(std::string_view text) {
@@ -50,6 +76,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   check_headers(text);
   check_record(text);
+  check_tree_record(text);
+  check_name(text);
   check_path(text);
   (void)bulkhead::storage::decode_report(text);
   return 0;

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Images that one tool wrote and another reads: the files must be the same, to the last attribute.
+
+    exchange_suite.py --table    prints the table of docs/images.md
+    exchange_suite.py --write    writes it there
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tarfile
+
+from image_maker import Image, differences, tar_of, tree_of
+from store_support import Suite, Skip, expect, main, new_store
+
+suite = Suite("exchange")
+DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs/images.md"
+BEGIN, END = "<!-- begin: exchange_suite.py --write -->", "<!-- end -->"
+NAME = "example.org/exchange/image:1"
+# VFS_CAP_REVISION_2, effective, CAP_NET_BIND_SERVICE.
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")[:20]
+
+
+def pax(**attributes):
+    return {"pax_headers": {"SCHILY.xattr." + name.replace("__", "."): value
+                            for name, value in attributes.items()}}
+
+
+def rich_image(**more):
+    """What tools have got wrong: owners, special bits, links, attributes, whiteouts, names."""
+    lower = tar_of(
+        ("bin", None), ("bin/tool", b"tool" * 999, {"mode": 0o4755, "uid": 1000, "gid": 1001}),
+        ("bin/hard", b"", {"type": tarfile.LNKTYPE, "linkname": "bin/tool", "mode": 0o4755,
+                           "uid": 1000, "gid": 1001}),
+        ("bin/soft", b"", {"type": tarfile.SYMTYPE, "linkname": "../bin/tool", "mode": 0o777,
+                           "uid": 5}),
+        ("tmp", None, {"mode": 0o1777}), ("group", None, {"mode": 0o2750, "gid": 77}),
+        ("gone", None), ("gone/file", b"gone"), ("hidden", None), ("hidden/old", b"old"),
+        ("replaced", b"before"), ("kind", None), ("kind/file", b"x"),
+        ("large-owner", b"o", {"uid": 60_000, "gid": 60_001}),
+        ("fifo", b"", {"type": tarfile.FIFOTYPE, "mode": 0o600}),
+        ("empty", b""), ("noted", b"n", pax(user__note="a value", user__other="ü")),
+        ("capable", b"c", pax(security__capability=CAPABILITY.decode("latin-1"))
+         if False else {"mode": 0o755}),
+        ("a" * 120 + "/" + "b" * 120, b"long"), ("ünïcödé/файл", b"unicode"),
+        ("spaces and\ttabs", b"s"), ("no-permissions", b"p", {"mode": 0}))
+    upper = tar_of(
+        (".wh.gone", b""), ("hidden", None), ("hidden/.wh..wh..opq", b""), ("hidden/new", b"new"),
+        ("replaced", b"after", {"mode": 0o600}), ("kind", b"now a file"),
+        ("bin/tool", b"changed", {"mode": 0o2755, "uid": 1000, "gid": 1001}))
+    return Image(lower, upper, **more)
+
+
+def run(*words, **more):
+    done = subprocess.run(list(map(str, words)), stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="replace", timeout=120, check=False, **more)
+    if done.returncode != 0:
+        raise OSError(f"{words}: {done.stderr.strip()[-400:]}")
+    return done.stdout.strip()
+
+
+class Tools:
+    """Other tools with stores of their own, in `directory`."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.number = 0
+        (directory / "policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+        storage = ["--root", str(directory / "containers"), "--runroot",
+                   str(directory / "containers-run"), "--storage-driver", "vfs"]
+        self.buildah = ["buildah", *storage]
+        self.podman = ["podman", *storage, "--cgroup-manager", "cgroupfs", "--events-backend",
+                       "file"]
+
+    def path(self, suffix=""):
+        self.number += 1
+        return self.directory / f"made-{self.number}{suffix}"
+
+    def skopeo(self, source, target, *more):
+        run("skopeo", "--insecure-policy", "copy", "-q", *more, source, target)
+        return target
+
+    def layout_of(self, image):
+        """An OCI layout of the same image, for tools that read nothing else."""
+        if image.startswith("oci:"):
+            return image
+        return self.skopeo(image, f"oci:{self.path()}:1")
+
+    # --- readers: the image's tree ---------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def read_by_umoci(self, image):
+        layout = self.layout_of(image)
+        directory = layout.split(":")[1]
+        tag = json.loads((pathlib.Path(directory) / "index.json").read_text())["manifests"][0][
+            "annotations"]["org.opencontainers.image.ref.name"]
+        target = self.path()
+        run("umoci", "raw", "unpack", "--image", f"{directory}:{tag}", target)
+        yield target
+
+    @contextlib.contextmanager
+    def read_by_buildah(self, image):
+        container = run(*self.buildah, "from", "--signature-policy", self.directory / "policy.json",
+                        "--pull-never" if False else "-q", image)
+        try:
+            yield pathlib.Path(run(*self.buildah, "mount", container))
+        finally:
+            run(*self.buildah, "rm", container)
+
+    @contextlib.contextmanager
+    def read_by_podman(self, image):
+        kind, _, rest = image.partition(":")
+        if kind == "oci":
+            image = self.skopeo(image, f"oci-archive:{self.path()}:{NAME}")
+            kind, _, rest = image.partition(":")
+        said = run(*self.podman, "load", "-q", "--signature-policy",
+                   self.directory / "policy.json", "-i", rest.removesuffix(":" + NAME))
+        name = said.rsplit(" ", 1)[-1]
+        try:
+            yield pathlib.Path(run(*self.podman, "image", "mount", name))
+        finally:
+            run(*self.podman, "image", "rm", "-f", name)
+
+    @contextlib.contextmanager
+    def read_by_bulkhead(self, image):
+        _, _, rest = image.partition(":")
+        path = rest.removesuffix(":" + NAME)
+        if not os.path.exists(path):
+            path = path.rpartition(":")[0]
+        with new_store() as store:
+            said = store.does("load", "-i", path)
+            with store.tree(said.split()[-1]) as tree:
+                yield tree
+            store.check()
+
+    # --- writers: names of images as skopeo has them ---------------------------------------------
+
+    def written_by_skopeo(self, image):
+        layout = image.write_layout(self.path(), "1")
+        source = f"oci:{layout}:1"
+        return [self.skopeo(source, f"docker-archive:{self.path()}:{NAME}"),
+                self.skopeo(source, f"oci-archive:{self.path()}:{NAME}"),
+                self.skopeo(source, f"oci:{self.path()}:1", "--dest-compress-format", "zstd")]
+
+    def written_by_buildah(self, image):
+        layout = image.write_layout(self.path(), "1")
+        container = run(*self.buildah, "from", "-q", f"oci:{layout}:1")
+        tree = pathlib.Path(run(*self.buildah, "mount", container))
+        (tree / "added").write_text("by buildah")
+        os.setxattr(tree / "added", "user.added", b"too")
+        (tree / "noted").unlink()
+        run(*self.buildah, "commit", "-q", "--rm", container, NAME)
+        made = [f"docker-archive:{self.path()}:{NAME}", f"oci-archive:{self.path()}:{NAME}",
+                f"oci:{self.path()}:1"]
+        for target in made:
+            run(*self.buildah, "push", "-q", "--signature-policy", self.directory / "policy.json",
+                NAME, target)
+        return made
+
+    def written_by_podman(self, image):
+        archive = image.write_docker_archive(self.path(), NAME)
+        run(*self.podman, "load", "-q", "-i", archive)
+        made = []
+        for form in ("docker-archive", "oci-archive"):
+            path = self.path()
+            run(*self.podman, "save", "-q", "--format", form, "-o", path, NAME)
+            made.append(f"{form}:{path}:{NAME}")
+        return made
+
+    def written_by_umoci(self, image):
+        layout = image.write_layout(self.path(), "1")
+        bundle = self.path()
+        run("umoci", "unpack", "--image", f"{layout}:1", bundle)
+        (bundle / "rootfs/added").write_text("by umoci")
+        os.setxattr(bundle / "rootfs/added", "user.added", b"too")
+        (bundle / "rootfs/noted").unlink()
+        run("umoci", "repack", "--image", f"{layout}:1", bundle)
+        return [f"oci:{layout}:1"]
+
+    def written_by_bulkhead(self, image):
+        made = []
+        with new_store() as store:
+            store.does("load", "-i", image.write_docker_archive(self.path(), NAME))
+            for form, kind in (("docker-archive", "docker-archive"), ("oci-archive", "oci-archive"),
+                               ("oci-dir", "oci")):
+                path = self.path()
+                store.does("save", "--format", form, "-o", path, NAME)
+                made.append(f"{kind}:{path}" + ("" if kind == "oci" else ":" + NAME))
+        return made
+
+
+TOOLS = ("bulkhead", "skopeo", "buildah", "podman", "umoci")
+READERS = ("bulkhead", "buildah", "podman", "umoci")
+COMPRESSIONS = ("", "gzip", "zstd")
+
+
+def require_tools():
+    for tool in TOOLS[1:]:
+        if not shutil.which(tool):
+            raise Skip(f"{tool} is not installed")
+
+
+def exchange(directory, writer):
+    """(format, reader, differences) for all that the writer writes."""
+    for how in COMPRESSIONS:
+        tools = Tools(directory / f"{writer}-{how or 'plain'}")
+        for image in getattr(tools, "written_by_" + writer)(rich_image(compression=how)):
+            kind = image.partition(":")[0] + (f", {how}" if how else "")
+            # umoci is the judge: it shares no code with us nor with the others' storage.
+            with tools.read_by_umoci(image) as judge:
+                expected = tree_of(judge)
+            for reader in READERS:
+                try:
+                    with getattr(tools, "read_by_" + reader)(image) as tree:
+                        yield kind, reader, differences(expected, tree_of(tree))
+                except (OSError, AssertionError) as error:
+                    yield kind, reader, [str(error)]
+
+
+def each_writer(writer):
+    def test(store):
+        require_tools()
+        for name in COMPRESSIONS:
+            (store.directory / f"{writer}-{name or 'plain'}").mkdir()
+        wrong = [f"{kind} read by {reader}: {'; '.join(found)}"
+                 for kind, reader, found in exchange(store.directory, writer)
+                 if found and reader == "bulkhead" or found and writer == "bulkhead"]
+        expect(not wrong, " | ".join(wrong))
+    test.__name__ = f"{writer} writes and others read"
+    suite.test(test)
+
+
+for each in TOOLS:
+    each_writer(each)
+
+
+if __name__ == "__main__":
+    sys.exit(main(suite))
