@@ -12,7 +12,6 @@
 //
 // Exit code: 0 done, 2 nothing there, 3 the system refused, 4 not now, 5 not supported, 1 any other
 // failure; the reason stands on standard error, and what to do after "hint: ".
-#include <locale.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -29,6 +28,7 @@
 #include "storage/unpack/check.h"
 #include "storage/unpack/import.h"
 #include "storage/unpack/import_tree.h"
+#include "storage/unpack/limits_file.h"
 #include "storage/unpack/load.h"
 #include "storage/unpack/repair_layers.h"
 #include "storage/unpack/save.h"
@@ -57,8 +57,9 @@ void note(const std::vector<std::string>& lines) {
 }
 
 Result<void> unpack(Words words, storage::Confinement& confinement) {
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
   const storage::Import wanted{words[0], words[1], words.size() == 3 ? words[2] : ""};
-  TRY_ASSIGN(const auto notices, storage::import_image(wanted, confinement));
+  TRY_ASSIGN(const auto notices, storage::import_image(wanted, confinement, limits));
   note(notices.lines);
   return {};
 }
@@ -67,14 +68,16 @@ Result<void> load(Words words, storage::Confinement& confinement) {
   storage::LoadSource source;
   source.input = STDIN_FILENO;
   if (words.size() == 2) source.path = words[1];
-  TRY_ASSIGN(const auto loaded, storage::load_images(words[0], source, confinement));
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
+  TRY_ASSIGN(const auto loaded, storage::load_images(words[0], source, confinement, limits));
   note(loaded.notes);
   for (const std::string& line : loaded.lines) std::printf("%s\n", line.c_str());
   return {};
 }
 
 Result<void> layers(Words words, storage::Confinement& confinement) {
-  TRY_ASSIGN(const auto notes, storage::restore_layers(words[0], words[1], confinement));
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
+  TRY_ASSIGN(const auto notes, storage::restore_layers(words[0], words[1], confinement, limits));
   note(notes);
   return {};
 }
@@ -110,7 +113,8 @@ Result<void> check(Words words, storage::Confinement& confinement) {
     options.repair |= word == "repair";
     options.contents |= word == "contents";
   }
-  TRY_ASSIGN(const auto report, storage::check_store(words[0], options, confinement));
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
+  TRY_ASSIGN(const auto report, storage::check_store(words[0], options, confinement, limits));
   for (const std::string& text : report.problems) std::printf("problem %s\n", text.c_str());
   for (const std::string& path : report.left_over) std::printf("left %s\n", path.c_str());
   std::printf("sum %zu %zu %zu %llu %zu\n", report.images, report.blobs, report.layers,
@@ -125,7 +129,8 @@ Result<void> import(Words words, storage::Confinement& confinement) {
   if (const std::string_view name = words[2]; !name.empty()) {
     TRY_ASSIGN(tree.name, storage::parse_reference(name));
   }
-  TRY_ASSIGN(const auto imported, storage::import_tree(words[0], tree, confinement));
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
+  TRY_ASSIGN(const auto imported, storage::import_tree(words[0], tree, confinement, limits));
   note(imported.notes);
   std::printf("%s\n", imported.id.c_str());
   return {};
@@ -176,8 +181,6 @@ int main(int count, char** words) {
   // Whoever asked for it is gone: nobody will use it.
   (void)::prctl(PR_SET_PDEATHSIG, SIGTERM);
   (void)::signal(SIGPIPE, SIG_IGN);
-  // File names in archives are UTF-8 to libarchive or bytes; "C" would make it refuse the former.
-  (void)::setlocale(LC_CTYPE, "C.UTF-8");
   ::umask(0);
   const auto done = dispatch({words + 1, words + count});
   return done ? 0 : fail_with(done.error());

@@ -10,6 +10,7 @@
 #include "storage/registry/transfer_process.h"
 #include "storage/unpack/digest.h"
 #include "storage/unpack/examine_tree.h"
+#include "storage/unpack/limits_file.h"
 #include "storage/unpack/unpack_layers.h"
 #include "sys/file.h"
 
@@ -188,12 +189,14 @@ Result<void> LayerPull::try_to_unpack(const std::vector<const PulledLayer*>& lay
       if (!download.error) settle(*layers[i], LayerState::kDone);
     };
   }
-  const auto reports = unpack_layers(jobs, confinement_, {}, {.layers_at_once = kTransfersAtOnce},
-                                     [&](std::span<const std::uint64_t> bytes) {
-                                       for (std::size_t i = 0; i < layers.size(); ++i)
-                                         take_progress(*layers[i], bytes[i]);
-                                       show();
-                                     });
+  TRY_ASSIGN(const ExtractLimits limits, read_limits());
+  const auto reports =
+      unpack_layers(jobs, confinement_, limits, {.layers_at_once = kTransfersAtOnce},
+                    [&](std::span<const std::uint64_t> bytes) {
+                      for (std::size_t i = 0; i < layers.size(); ++i)
+                        take_progress(*layers[i], bytes[i]);
+                      show();
+                    });
   for (std::size_t i = 0; i < layers.size(); ++i)
     // Why the bytes ended tells more than that they did.
     if (downloads[i].error && !reports)

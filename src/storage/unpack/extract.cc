@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "storage/unpack/entry_path.h"
 #include "storage/unpack/layer_tree.h"
+#include "storage/unpack/limits_file.h"
 #include "storage/unpack/tar_reader.h"
 #include "sys/file.h"
 
@@ -85,7 +86,8 @@ Result<void> Extraction::regular(const TarEntry& entry, const EntryPath& path,
                                  const Metadata& metadata) {
   if (entry.size > limits_.bytes || report_.bytes > limits_.bytes - entry.size)
     return fail(ErrorKind::kInvalid,
-                "the layer unpacks to more than " + std::to_string(limits_.bytes) + " bytes");
+                "the layer unpacks to more than " + std::to_string(limits_.bytes) + " bytes",
+                "if it is to be that large, raise `bytes` in " + std::string(kLimitsFile));
   report_.bytes += entry.size;
   TRY_ASSIGN(const Fd file, tree_.make_file(path, metadata));
   TRY_WITHIN("writing " + quoted(path.whole()), content(file.get(), entry.size));
@@ -130,7 +132,8 @@ Result<void> Extraction::ordinary(TarEntry& entry, const EntryPath& path) {
 Result<void> Extraction::entry(TarEntry& entry) {
   if (++report_.entries > limits_.entries)
     return fail(ErrorKind::kInvalid,
-                "the layer has more than " + std::to_string(limits_.entries) + " entries");
+                "the layer has more than " + std::to_string(limits_.entries) + " entries",
+                "if it is to be that large, raise `entries` in " + std::string(kLimitsFile));
   TRY_ASSIGN(const EntryPath path, parse_entry_path(entry.path, limits_.path_length));
   std::string_view rest = path.parent;
   while (!rest.empty()) {

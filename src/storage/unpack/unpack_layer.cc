@@ -11,6 +11,7 @@
 #include "storage/unpack/decompress.h"
 #include "storage/unpack/digest.h"
 #include "storage/unpack/layer_acts.h"
+#include "storage/unpack/limits_file.h"
 #include "storage/unpack/worker.h"
 #include "storage/unpack/worker_report.h"
 #include "sys/file.h"
@@ -56,7 +57,8 @@ Result<std::string> pass_on(Fd input, Fd output, const std::atomic<std::uint64_t
     total += static_cast<std::uint64_t>(count);
     if (total > limit)
       return fail(ErrorKind::kInvalid,
-                  "the layer decompresses to more than " + std::to_string(limit) + " bytes");
+                  "the layer decompresses to more than " + std::to_string(limit) + " bytes",
+                  "if it is to be that large, raise `bytes` in " + std::string(kLimitsFile));
     if (total > limits.ratio_from && total / limits.ratio > fed.load(std::memory_order_relaxed))
       return fail(
           ErrorKind::kInvalid,
