@@ -363,6 +363,12 @@ class Benchmarks:
             self.report.results["least memory", r.name] = high
         print(flush=True)
 
+    def pull(self):
+        images.run(self, "pull")
+
+    def unpack(self):
+        images.run(self, "unpack")
+
 
 ALL = {
     "run": Benchmarks.run,
@@ -375,8 +381,8 @@ ALL = {
     "calls": Benchmarks.system_calls,
     "parallel": Benchmarks.parallel,
     "memory": Benchmarks.least_memory,
-    "pull": lambda benchmarks: images.run(benchmarks, "pull"),
-    "unpack": lambda benchmarks: images.run(benchmarks, "unpack"),
+    "pull": Benchmarks.pull,
+    "unpack": Benchmarks.unpack,
 }
 
 
