@@ -5,10 +5,12 @@
 #include "base/text.h"
 #include "engine/compose_mounts.h"
 #include "engine/container_user.h"
+#include "engine/preset.h"
 #include "isolation/capabilities/default_set.h"
 #include "isolation/landlock/landlock.h"
 #include "isolation/masked_paths/default_paths.h"
 #include "isolation/seccomp/default_profile.h"
+#include "json/writer.h"
 #include "oci/version.h"
 
 namespace bulkhead::engine {
@@ -47,23 +49,108 @@ oci::Process compose_process(const Wish& wish, const oci::ImageConfig& image,
   else if (circumstances.apparmor)
     process.apparmor_profile = kDefaultAppArmorProfile;
   process.selinux_label = wish.security.selinux_label;
+  process.rlimits = wish.limits.rlimits;
+  process.oom_score_adj = wish.limits.oom_score_adj;
+  for (const std::uint32_t gid : circumstances.cdi.additional_gids)
+    process.user.additional_gids.emplace_back(gid);
   return process;
+}
+
+// With a user namespace the nodes come as mounts (compose_mounts); on the host's ids they are made.
+void compose_devices(const Wish& wish, const Circumstances& circumstances, oci::Linux& config) {
+  if (!wish.sharing.user.host()) return;
+  for (const DeviceNode& node : circumstances.devices)
+    config.devices.push_back({.type = node.type,
+                              .path = node.path,
+                              .major = node.major,
+                              .minor = node.minor,
+                              .file_mode = node.mode,
+                              .uid = ContainerUid(node.uid),
+                              .gid = ContainerGid(node.gid)});
+}
+
+void compose_hooks(const CdiEdits& cdi, oci::Spec& spec) {
+  if (cdi.hooks.empty()) return;
+  oci::Hooks& hooks = spec.hooks.emplace();
+  for (const CdiHook& hook : cdi.hooks) {
+    auto& stage = hook.hook_name == "prestart"          ? hooks.prestart
+                  : hook.hook_name == "createRuntime"   ? hooks.create_runtime
+                  : hook.hook_name == "createContainer" ? hooks.create_container
+                  : hook.hook_name == "startContainer"  ? hooks.start_container
+                  : hook.hook_name == "poststart"       ? hooks.poststart
+                                                        : hooks.poststop;
+    stage.push_back({hook.path, hook.args, hook.env, hook.timeout});
+  }
+}
+
+// As a JSON object, with the names in order.
+std::string in_json(const Labels& labels) {
+  std::string text;
+  json::Writer writer(text);
+  writer.begin_object();
+  for (const auto& [name, value] : labels) writer.member(name, value);
+  writer.end_object();
+  return text;
+}
+
+void compose_annotations(const Wish& wish, const oci::ImageConfig& image,
+                         const Circumstances& circumstances, Composed& composed) {
+  oci::Annotations& annotations = composed.spec.annotations;
+  const Metadata& metadata = wish.metadata;
+  annotations.insert(metadata.annotations.begin(), metadata.annotations.end());
+  const auto put = [&](std::string_view name, std::string value) {
+    annotations[std::string(name)] = std::move(value);
+  };
+  if (!circumstances.landlock.empty())
+    put(isolation::Landlock::kAnnotation, circumstances.landlock);
+  else if (wish.untrusted)
+    put(isolation::Landlock::kAnnotation, preset_landlock(wish));
+  put("org.bulkhead.image", circumstances.image);
+  put("org.bulkhead.name", circumstances.name);
+  composed.labels = metadata.labels;
+  composed.labels.insert(image.config.labels.begin(), image.config.labels.end());
+  if (!composed.labels.empty()) put(kLabelsAnnotation, in_json(composed.labels));
+  if (!metadata.tenant.empty()) put(kTenantAnnotation, metadata.tenant);
+  if (wish.sharing.ipc_shareable) put(kIpcAnnotation, "shareable");
+  if (metadata.stop_signal)
+    put(kStopSignalAnnotation, std::to_string(*metadata.stop_signal));
+  else if (!image.config.stop_signal.empty())
+    put(kStopSignalAnnotation, image.config.stop_signal);
+  if (metadata.stop_timeout_seconds)
+    put(kStopTimeoutAnnotation, std::to_string(*metadata.stop_timeout_seconds));
+  std::string ports;
+  for (const std::string& port : metadata.exposed_ports)
+    ports.append(ports.empty() ? "" : ",").append(port);
+  if (!ports.empty()) put(kPortsAnnotation, std::move(ports));
 }
 
 void compose_namespaces(const Wish& wish, const Circumstances& circumstances, oci::Linux& config) {
   using oci::NamespaceType;
-  for (const NamespaceType type :
-       {NamespaceType::kUser, NamespaceType::kPid, NamespaceType::kMount, NamespaceType::kIpc,
-        NamespaceType::kUts, NamespaceType::kCgroup})
-    config.namespaces.push_back({type, {}});
+  const Sharing& sharing = wish.sharing;
+  const JoinedNamespaces joined = circumstances.joined.value_or(JoinedNamespaces{});
+  const auto add = [&](NamespaceType type, const NamespaceChoice& choice, const std::string& path) {
+    if (choice.host()) return;
+    config.namespaces.push_back({type, choice.own() ? "" : path});
+  };
+  if (circumstances.joined && !joined.user.empty())
+    config.namespaces.push_back({NamespaceType::kUser, joined.user});
+  else
+    add(NamespaceType::kUser, sharing.user, "");
+  add(NamespaceType::kPid, sharing.pid, joined.pid);
+  add(NamespaceType::kMount, {}, "");
+  add(NamespaceType::kIpc, sharing.ipc, joined.ipc);
+  add(NamespaceType::kUts, sharing.uts, "");
+  add(NamespaceType::kCgroup, sharing.cgroup, "");
   if (wish.network == NetworkMode::kNone)
     config.namespaces.push_back({NamespaceType::kNetwork, {}});
-  if (circumstances.time_namespace) {
+  if (circumstances.time_namespace && sharing.clocks_begin) {
     config.namespaces.push_back({NamespaceType::kTime, {}});
-    // The container's clocks begin about now: uptime says nothing about the host.
-    config.time_offsets["monotonic"] = {-circumstances.monotonic_seconds, 0};
-    config.time_offsets["boottime"] = {-circumstances.boottime_seconds, 0};
+    // The container's clocks begin now: uptime says nothing about the host.
+    const std::int64_t begin = *sharing.clocks_begin;
+    config.time_offsets["monotonic"] = {begin - circumstances.monotonic_seconds, 0};
+    config.time_offsets["boottime"] = {begin - circumstances.boottime_seconds, 0};
   }
+  if (sharing.user.host()) return;
   config.uid_mappings = {{0, circumstances.first_uid.value(), kContainerIds}};
   config.gid_mappings = {{0, circumstances.first_gid.value(), kContainerIds}};
 }
@@ -75,20 +162,72 @@ oci::MemoryLimits memory_limits(const Wish& wish, const Circumstances& circumsta
     memory.swap = *wish.memory_swap;
   else if (circumstances.host_has_swap && *memory.limit > 0)
     memory.swap = *memory.limit;  // none of the host's swap beside it
+  memory.reservation = wish.limits.memory_reservation;
+  memory.swappiness = wish.limits.memory_swappiness;
+  if (wish.limits.oom_kill_disable) memory.disable_oom_killer = true;
   return memory;
+}
+
+std::optional<oci::CpuLimits> cpu_limits(const Wish& wish) {
+  const Limits& limits = wish.limits;
+  oci::CpuLimits cpu;
+  if (wish.cpu_thousandths) {
+    cpu.period = kPeriod;
+    cpu.quota = *wish.cpu_thousandths * static_cast<std::int64_t>(kPeriod) / 1000;
+  }
+  if (limits.cpu_period) cpu.period = limits.cpu_period;
+  if (limits.cpu_quota) cpu.quota = limits.cpu_quota;
+  cpu.shares = limits.cpu_shares;
+  cpu.realtime_period = limits.cpu_realtime_period;
+  cpu.realtime_runtime = limits.cpu_realtime_runtime;
+  if (!limits.cpus.empty()) cpu.cpus = limits.cpus;
+  if (!limits.nodes.empty()) cpu.mems = limits.nodes;
+  const bool any = cpu.period || cpu.quota || cpu.shares || cpu.realtime_period ||
+                   cpu.realtime_runtime || cpu.cpus || cpu.mems;
+  return any ? std::optional(cpu) : std::nullopt;
+}
+
+std::optional<oci::BlockIoLimits> block_limits(const Limits& limits) {
+  oci::BlockIoLimits block;
+  block.weight = limits.block_weight;
+  for (const BlockLimit& limit : limits.block_weight_device)
+    block.weight_device.push_back({.major = limit.major,
+                                   .minor = limit.minor,
+                                   .weight = static_cast<std::uint16_t>(limit.value),
+                                   .leaf_weight = {}});
+  for (const auto& [from, to] : {std::pair(&limits.read_bps, &block.throttle_read_bps_device),
+                                 {&limits.write_bps, &block.throttle_write_bps_device},
+                                 {&limits.read_iops, &block.throttle_read_iops_device},
+                                 {&limits.write_iops, &block.throttle_write_iops_device}})
+    for (const BlockLimit& limit : *from) to->push_back({limit.major, limit.minor, limit.value});
+  const bool any = block.weight || !block.weight_device.empty() || !limits.read_bps.empty() ||
+                   !limits.write_bps.empty() || !limits.read_iops.empty() ||
+                   !limits.write_iops.empty();
+  return any ? std::optional(block) : std::nullopt;
+}
+
+std::vector<oci::DeviceRule> device_rules(const Wish& wish, const Circumstances& circumstances) {
+  if (wish.devices.all) return {{.allow = true, .access = "rwm"}};
+  std::vector<oci::DeviceRule> rules = {{.allow = false, .access = "rwm"}};
+  for (const DeviceNode& node : circumstances.devices)
+    rules.push_back({.allow = true,
+                     .type = node.type,
+                     .major = node.major,
+                     .minor = node.minor,
+                     .access = node.access});
+  rules.insert(rules.end(), wish.devices.rules.begin(), wish.devices.rules.end());
+  return rules;
 }
 
 oci::Resources compose_resources(const Wish& wish, const Circumstances& circumstances) {
   oci::Resources resources;
-  resources.devices = {{.allow = false, .access = "rwm"}};
-  if (const oci::MemoryLimits memory = memory_limits(wish, circumstances); *memory.limit > 0)
+  resources.devices = device_rules(wish, circumstances);
+  oci::MemoryLimits memory = memory_limits(wish, circumstances);
+  if (*memory.limit < 0) memory.limit.reset();
+  if (memory.limit || memory.reservation || memory.swappiness || memory.disable_oom_killer)
     resources.memory = memory;
-  if (wish.cpu_thousandths) {
-    oci::CpuLimits cpu;
-    cpu.period = kPeriod;
-    cpu.quota = *wish.cpu_thousandths * static_cast<std::int64_t>(kPeriod) / 1000;
-    resources.cpu = cpu;
-  }
+  resources.cpu = cpu_limits(wish);
+  resources.block_io = block_limits(wish.limits);
   if (const std::int64_t pids = wish.pids_limit.value_or(kDefaultPids); pids > 0)
     resources.pids_limit = pids;
   return resources;
@@ -98,45 +237,6 @@ void compose_seccomp(const Wish& wish, const Circumstances& circumstances, oci::
   if (wish.security.seccomp_unconfined) return;
   config.seccomp = circumstances.seccomp ? *circumstances.seccomp
                                          : isolation::seccomp::default_profile(wish.capabilities);
-}
-
-// What is no longer isolated because a flag says so.
-std::vector<std::string> opened_by(const Wish& wish) {
-  std::vector<std::string> opened;
-  const SecurityChoices& security = wish.security;
-  if (wish.network == NetworkMode::kHost)
-    opened.emplace_back(
-        "the network: --network host shows all interfaces, ports and abstract sockets of the host");
-  if (security.seccomp_unconfined)
-    opened.emplace_back(
-        "system calls: seccomp=unconfined leaves the whole kernel interface reachable");
-  else if (!security.seccomp_profile.empty())
-    opened.emplace_back("system calls: whatever the profile " + quoted(security.seccomp_profile) +
-                        " allows");
-  if (!security.no_new_privileges)
-    opened.emplace_back(
-        "privileges: setuid programs of the image work, within the container's capabilities");
-  if (security.system_paths_open)
-    opened.emplace_back(
-        "/proc and /sys: systempaths=unconfined leaves their paths unmasked and writable");
-  if (security.apparmor == "unconfined") opened.emplace_back("AppArmor: no profile");
-  if (security.selinux_disabled) opened.emplace_back("SELinux: no label of the container's own");
-  const std::uint64_t beyond = [&] {
-    std::uint64_t set = 0;
-    for (const std::string& name : wish.capabilities)
-      if (const auto number = isolation::capability_number(name))
-        set |= isolation::capability_bit(*number);
-    return set & ~isolation::default_capability_set();
-  }();
-  if (beyond != 0)
-    opened.emplace_back("capabilities beyond the default: " +
-                        isolation::capability_set_in_words(beyond));
-  if (wish.memory == -1) opened.emplace_back("memory: no limit");
-  if (wish.pids_limit == -1) opened.emplace_back("processes: no limit");
-  for (const Volume& volume : wish.volumes)
-    opened.emplace_back("the host's " + quoted(volume.source) + ", " +
-                        (volume.read_only ? "to be read" : "to be read and written"));
-  return opened;
 }
 
 }  // namespace
@@ -183,19 +283,30 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
   spec.oci_version = oci::kSpecVersion;
   // The root file system comes as a mount; the path is only a name for it.
   spec.root = oci::Root{.path = "rootfs", .readonly = wish.read_only};
-  spec.hostname = wish.hostname.value_or(circumstances.id.substr(0, 12));
+  const std::string hostname = wish.sharing.uts.host()
+                                   ? circumstances.host_name
+                                   : wish.hostname.value_or(circumstances.id.substr(0, 12));
+  if (!wish.sharing.uts.host()) {
+    spec.hostname = hostname;
+    spec.domainname = wish.domainname;
+  }
   spec.process = compose_process(wish, image, circumstances);
   TRY_ASSIGN(spec.process->args, compose_arguments(wish, image));
   if (wish.init) spec.process->args.insert(spec.process->args.begin(), std::string(kInitPath));
-  spec.process->env = compose_environment(wish, image, spec.hostname);
+  spec.process->env = compose_environment(wish, image, hostname);
+  for (const std::string& entry : circumstances.cdi.env) set_variable(spec.process->env, entry);
   if (!spec.process->cwd.starts_with('/'))
     return fail(ErrorKind::kInvalid,
                 "the image's working directory " + quoted(spec.process->cwd) + " is not absolute",
                 "give one with --workdir");
   compose_namespaces(wish, circumstances, spec.linux_);
-  spec.mounts = compose_mounts(wish, circumstances.init);
+  spec.mounts = compose_mounts(wish, circumstances);
+  compose_devices(wish, circumstances, spec.linux_);
+  compose_hooks(circumstances.cdi, spec);
+  spec.linux_.sysctl = wish.sysctls;
   spec.linux_.resources = compose_resources(wish, circumstances);
-  spec.linux_.cgroups_path = "/bulkhead/" + circumstances.id;
+  const std::string& parent = wish.sharing.cgroup_parent;
+  spec.linux_.cgroups_path = (parent.empty() ? "/bulkhead" : parent) + "/" + circumstances.id;
   compose_seccomp(wish, circumstances, spec.linux_);
   if (!wish.security.system_paths_open) {
     for (const auto& path : isolation::kDefaultMaskedPaths)
@@ -203,17 +314,12 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
     for (const auto& path : isolation::kDefaultReadonlyPaths)
       spec.linux_.readonly_paths.emplace_back(path.path);
   }
-  if (!circumstances.landlock.empty())
-    spec.annotations[std::string(isolation::Landlock::kAnnotation)] = circumstances.landlock;
-  spec.annotations["org.bulkhead.image"] = circumstances.image;
-  spec.annotations["org.bulkhead.name"] = circumstances.name;
-  spec.annotations["org.bulkhead.storage"] = circumstances.storage;
-  if (!circumstances.size_limit.empty())
-    spec.annotations["org.bulkhead.size-limit"] = circumstances.size_limit;
-  composed.defaults.cgroup_limits = !wish.memory && !wish.pids_limit && !wish.cpu_thousandths;
+  compose_annotations(wish, image, circumstances, composed);
+  composed.defaults.cgroup_limits =
+      !wish.memory && !wish.pids_limit && !wish.cpu_thousandths && !wish.limits.any_of_cgroups();
   composed.defaults.lsm_profile = !wish.security.apparmor && !wish.security.selinux_label;
-  composed.defaults.landlock = !wish.security.landlock;
-  composed.opened = opened_by(wish);
+  composed.defaults.landlock = !wish.security.landlock && !wish.untrusted;
+  composed.opened = opened_by(wish, circumstances);
   return composed;
 }
 

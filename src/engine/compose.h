@@ -9,6 +9,8 @@
 
 #include "base/id.h"
 #include "base/result.h"
+#include "engine/cdi.h"
+#include "engine/device_nodes.h"
 #include "engine/wish.h"
 #include "isolation/lsm/default_profile.h"
 #include "isolation/request.h"
@@ -20,6 +22,15 @@ namespace bulkhead::engine {
 // A default of memory: three quarters of the host's, so that no container takes the host down.
 // A default of processes: what busy services need, and a fork bomb does not get far with.
 inline constexpr std::int64_t kDefaultPids = 2048;
+
+// Another container's namespaces, held by descriptor: paths beneath /proc/self/fd.
+struct JoinedNamespaces {
+  std::string name;
+  std::string user;  // its user namespace owns the others, and is joined with them
+  std::string pid;
+  std::string ipc;
+  bool shm = false;  // its /dev/shm is handed over
+};
 
 struct Circumstances {
   std::string id;  // 64 hexadecimal digits
@@ -38,6 +49,11 @@ struct Circumstances {
   bool selinux = false;
   // The profile of --security-opt seccomp=FILE, already read.
   std::optional<oci::Seccomp> seccomp;
+  std::string host_name;
+  bool host_mqueue = false;  // /dev/mqueue is mounted
+  std::vector<DeviceNode> devices;
+  CdiEdits cdi;  // but for the nodes, which are in `devices`
+  std::optional<JoinedNamespaces> joined;
   // The rule set of --security-opt landlock=FILE, already read.
   std::string landlock;
   std::string init;  // the file of bulkhead-init on the host, where it is wanted
@@ -54,6 +70,7 @@ struct Composed {
   isolation::Defaults defaults;
   // What the user's flags opened beyond the defaults, as sentences for `explain`.
   std::vector<std::string> opened;
+  Labels labels;  // the image's and the user's
 };
 
 Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
@@ -63,6 +80,9 @@ Result<Composed> compose(const Wish& wish, const oci::ImageConfig& image,
 Result<std::vector<std::string>> compose_arguments(const Wish& wish, const oci::ImageConfig& image);
 std::vector<std::string> compose_environment(const Wish& wish, const oci::ImageConfig& image,
                                              const std::string& hostname);
+
+// What is no longer isolated because a flag says so.
+std::vector<std::string> opened_by(const Wish& wish, const Circumstances& circumstances);
 
 inline constexpr std::string_view kDefaultAppArmorProfile = isolation::kDefaultAppArmorProfileName;
 

@@ -4,12 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/wish.h"
+#include "engine/compose.h"
 #include "oci/spec.h"
 
 namespace bulkhead::engine {
 
-// `init`: the file of bulkhead-init on the host, for a wish that wants it.
-std::vector<oci::Mount> compose_mounts(const Wish& wish, const std::string& init);
+std::vector<oci::Mount> compose_mounts(const Wish& wish, const Circumstances& circumstances);
 
 }  // namespace bulkhead::engine

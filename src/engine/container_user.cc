@@ -148,4 +148,10 @@ Result<oci::User> resolve_user(std::string_view text, std::string_view where,
   return user;
 }
 
+Result<ContainerGid> resolve_group(std::string_view text, std::string_view where,
+                                   const ReadUserFile& read) {
+  TRY_ASSIGN(const std::uint32_t gid, group_id(where, text, read));
+  return ContainerGid(gid);
+}
+
 }  // namespace bulkhead::engine

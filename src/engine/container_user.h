@@ -23,4 +23,8 @@ using ReadUserFile = std::function<Result<std::optional<std::string>>(const char
 Result<oci::User> resolve_user(std::string_view text, std::string_view where,
                                const ReadUserFile& read);
 
+// One group by name or number, as above.
+Result<ContainerGid> resolve_group(std::string_view text, std::string_view where,
+                                   const ReadUserFile& read);
+
 }  // namespace bulkhead::engine

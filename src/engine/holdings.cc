@@ -40,7 +40,8 @@ Result<isolation::IdPool> open_id_pool() {
 }
 
 Result<Holdings> Holdings::take(const storage::Store& store, const std::string& id,
-                                const std::string& name, storage::Snapshot snapshot) {
+                                const std::string& name, storage::Snapshot snapshot,
+                                const IdWish& ids) {
   Holdings holdings;
   snapshot.container = container_path(id);
   TRY(storage::make_container_directory(store.get(), snapshot.container));
@@ -50,10 +51,7 @@ Result<Holdings> Holdings::take(const storage::Store& store, const std::string& 
   holdings.owner_ = id + store_mark(store.path());
   holdings.snapshot_ = std::move(snapshot);
   TRY_ASSIGN(holdings.lock_, hold_container(store.get(), id));
-  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
-  auto range = pool.allocate(holdings.owner_);
-  if (!range) return std::unexpected(std::move(range).error().within("ids for the container"));
-  holdings.range_ = *range;
+  TRY_WITHIN("ids for the container", holdings.take_ids(ids));
   TRY(write_storage_record(store.get(), holdings.snapshot_.container, holdings.storage_record()));
   TRY(storage::make_upper(holdings.snapshot_, holdings.first_uid(), holdings.first_gid()));
   if (!name.empty()) {
@@ -65,6 +63,17 @@ Result<Holdings> Holdings::take(const storage::Store& store, const std::string& 
 
 StorageRecord Holdings::storage_record() const {
   return {snapshot_.form, snapshot_.limit, first_uid()};
+}
+
+Result<void> Holdings::take_ids(const IdWish& ids) {
+  if (ids.none) return {};
+  TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
+  if (ids.shared_first) {
+    range_ = {ids.shared_first->value(), kContainerIds};
+    return pool.share(range_, owner_);
+  }
+  TRY_ASSIGN(range_, pool.allocate(owner_));
+  return {};
 }
 
 Holdings::Holdings(Holdings&& other) noexcept

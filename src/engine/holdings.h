@@ -2,6 +2,7 @@
 // range of ids. Taken before the launch; given back when the container goes, whatever way that is.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,21 @@ namespace bulkhead::engine {
 // two containers of different stores get the same ids.
 inline constexpr const char* kIdPoolDirectory = "/var/lib/bulkhead/id-pool";
 
+// Which ids of the host a container is given.
+struct IdWish {
+  bool none = false;  // the host's own: --userns host
+  // Those of another container, with which it shares them.
+  std::optional<HostUid> shared_first;
+};
+
 class Holdings {
  public:
   // In this order: the directory, the lock on it, a range of ids, the record of the storage, upper/
   // and work/ with their limit, and the name (empty: none). So whatever a killed engine leaves is
   // found by its directory.
   static Result<Holdings> take(const storage::Store& store, const std::string& id,
-                               const std::string& name, storage::Snapshot snapshot);
+                               const std::string& name, storage::Snapshot snapshot,
+                               const IdWish& ids = {});
   Holdings(Holdings&& other) noexcept;
   Holdings& operator=(Holdings&&) = delete;
   // Gives everything back; what that fails at is lost to `bulkhead rm`.
@@ -42,6 +51,7 @@ class Holdings {
 
  private:
   Holdings() = default;
+  Result<void> take_ids(const IdWish& ids);
   StorageRecord storage_record() const;
   int store_ = -1;     // the store outlives us; -1: nothing is held
   std::string owner_;  // of the ids

@@ -1,8 +1,11 @@
 #include "engine/prepare.h"
 
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
+
+#include <algorithm>
 
 #include "base/text.h"
 #include "engine/container_user.h"
@@ -32,6 +35,12 @@ Result<void> observe_host(Circumstances& circumstances) {
   circumstances.time_namespace = ::access("/proc/self/ns/time", F_OK) == 0;
   circumstances.monotonic_seconds = seconds_of(CLOCK_MONOTONIC);
   circumstances.boottime_seconds = seconds_of(CLOCK_BOOTTIME);
+  struct utsname names{};
+  if (::uname(&names) == 0) circumstances.host_name = names.nodename;
+  struct stat queue{};
+  struct stat dev{};
+  circumstances.host_mqueue =
+      ::stat("/dev/mqueue", &queue) == 0 && ::stat("/dev", &dev) == 0 && queue.st_dev != dev.st_dev;
   return {};
 }
 
@@ -125,7 +134,67 @@ void describe_storage(Prepared& prepared) {
         "container is killed for lack of memory before it finds its disk full");
 }
 
+Result<void> add_groups(const std::vector<std::string>& names, const ImageFiles& files,
+                        oci::User& user) {
+  for (const std::string& name : names) {
+    TRY_ASSIGN(const ContainerGid gid, resolve_group(name, "--group-add", [&](const char* file) {
+                 return files.read("etc", file);
+               }));
+    if (std::ranges::find(user.additional_gids, gid) == user.additional_gids.end())
+      user.additional_gids.push_back(gid);
+  }
+  return {};
+}
+
+// What the flags name of the host: devices, CDI's files, another container.
+Result<void> find_named(const RunOptions& options, Prepared& prepared) {
+  Wish& wish = prepared.wish;
+  Circumstances& circumstances = prepared.circumstances;
+  TRY_ASSIGN(circumstances.cdi, find_cdi_devices(wish.devices.cdi));
+  DeviceWishes devices = wish.devices;
+  // With ids of its own a container is given single devices: all of them would be the host.
+  devices.all = devices.all && wish.sharing.user.host();
+  TRY_ASSIGN(circumstances.devices, find_devices(devices, circumstances.cdi));
+  TRY(find_block_devices(wish.limits));
+  if (wish.sharing.joined().empty()) return {};
+  TRY_ASSIGN(prepared.joined, join_container(prepared.store, state_root_of(options.store), wish));
+  circumstances.joined = prepared.joined->namespaces;
+  return {};
+}
+
+void warn_of_privileges(Prepared& prepared) {
+  if (!prepared.wish.privileged) return;
+  std::string what;
+  for (const std::string& line : opened_by(prepared.wish, prepared.circumstances))
+    what.append(what.empty() ? "" : "; ").append(line.substr(0, line.find(':')));
+  prepared.warnings.push_back(
+      "--privileged opens: " + what +
+      (prepared.wish.sharing.user.host()
+           ? ". The container's root can take over the host; --userns private keeps ids apart"
+           : ". Ids stay the container's own (--userns private)"));
+}
+
 }  // namespace
+
+IdWish ids_for(const Prepared& prepared) {
+  IdWish ids;
+  ids.none = prepared.wish.sharing.user.host();
+  if (prepared.joined && prepared.joined->own_ids) ids.shared_first = prepared.joined->first_uid;
+  return ids;
+}
+
+Result<std::vector<isolation::HandedMount>> make_handed_mounts(Prepared& prepared) {
+  const Circumstances& circumstances = prepared.circumstances;
+  std::vector<isolation::HandedMount> mounts;
+  if (!prepared.wish.sharing.user.host()) {
+    TRY_ASSIGN(mounts, make_device_nodes(circumstances.devices, circumstances.first_uid,
+                                         circumstances.first_gid));
+  }
+  if (prepared.joined)
+    for (isolation::HandedMount& mount : prepared.joined->mounts)
+      mounts.push_back(std::move(mount));
+  return mounts;
+}
 
 std::string state_root_of(const StoreOptions& options) { return options.runroot + "/runtime"; }
 
@@ -164,17 +233,26 @@ Result<Prepared> prepare(const RunOptions& options) {
              resolve_user(wish.user.value_or(image->config.user),
                           wish.user ? "--user" : "the image's user",
                           [&](const char* name) { return files.read("etc", name); }));
+  TRY(add_groups(wish.group_add, files, circumstances.user));
   TRY(observe_host(circumstances));
   if (wish.init) {
     TRY_ASSIGN(circumstances.init, storage::find_helper("bulkhead-init"));
   }
   TRY(read_policies(wish.security, wish.capabilities, circumstances));
   TRY_ASSIGN(auto limit, choose_limit(store, wish, options));
-  Prepared prepared{
-      std::move(wish), std::move(store),         std::move(record),      *std::move(image),
-      limit,           std::move(circumstances), std::move(chosen.lock), {}};
+  Prepared prepared{std::move(wish),
+                    std::move(store),
+                    std::move(record),
+                    *std::move(image),
+                    limit,
+                    std::move(circumstances),
+                    std::move(chosen.lock),
+                    {},
+                    {}};
+  TRY(find_named(options, prepared));
   describe_storage(prepared);
   choose_apparmor(prepared.wish.security, prepared);
+  warn_of_privileges(prepared);
   return prepared;
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/result.h"
 #include "engine/compose.h"
+#include "engine/holdings.h"
+#include "engine/joining.h"
 #include "engine/options.h"
 #include "engine/wish.h"
 #include "oci/image.h"
@@ -25,10 +27,17 @@ struct Prepared {
   std::optional<storage::SizeLimit> limit;
   Circumstances circumstances;        // all but the ids of the range
   Fd image_lock;                      // ChosenImage::lock
-  std::vector<std::string> warnings;  // defaults that this host cannot offer
+  std::vector<std::string> warnings;  // defaults that this host cannot offer, and what flags open
+  std::optional<Joined> joined;       // what circumstances.joined names, held
 };
 
 Result<Prepared> prepare(const RunOptions& options);
+
+// Which ids of the host the container is to have.
+IdWish ids_for(const Prepared& prepared);
+
+// The mounts that the launch puts into the container; `circumstances` has its ids by now.
+Result<std::vector<isolation::HandedMount>> make_handed_mounts(Prepared& prepared);
 
 // The state root that the runtime uses under this run root: bulkhead-runtime --root sees the same
 // containers.

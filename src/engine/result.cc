@@ -43,6 +43,7 @@ std::string encode(const RunResult& result) {
     writer.null();
   writer.member("oomKilled", result.oom_killed);
   writer.member("timedOut", result.timed_out);
+  writer.member("outputLimited", result.output_limited);
   optional_member(writer, "peakMemoryBytes", result.peak_memory_bytes);
   optional_member(writer, "cpuNanoseconds", result.cpu_nanoseconds);
   optional_member(writer, "cpuUserNanoseconds", result.cpu_user_nanoseconds);

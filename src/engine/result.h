@@ -19,6 +19,7 @@ struct RunResult {
   ExitStatus exit;
   bool oom_killed = false;
   bool timed_out = false;
+  bool output_limited = false;  // ended for writing more than --output-limit
   // Absent where this host's cgroups do not account them.
   std::optional<std::uint64_t> peak_memory_bytes;
   std::optional<std::uint64_t> cpu_nanoseconds;

@@ -65,6 +65,29 @@ Error explain_launch_failure(Error error, const Wish& wish) {
   return error;
 }
 
+// What the layers say of a field of the specification, with the flag that has put it there.
+Error in_words_of_flags(Error error) {
+  struct Row {
+    std::string_view pointer;
+    std::string_view flag;
+  };
+  constexpr Row kRows[] = {{"/linux/sysctl", "--sysctl"},
+                           {"/linux/resources/memory/swappiness", "--memory-swappiness"},
+                           {"/linux/resources/memory/disableOOMKiller", "--oom-kill-disable"},
+                           {"/linux/resources/memory/reservation", "--memory-reservation"},
+                           {"/linux/resources/cpu/realtime", "--cpu-rt-period, --cpu-rt-runtime"},
+                           {"/linux/resources/cpu/shares", "--cpu-shares"},
+                           {"/linux/resources/cpu/cpus", "--cpuset-cpus"},
+                           {"/linux/resources/cpu/mems", "--cpuset-mems"},
+                           {"/linux/resources/blockIO", "a limit of block devices"},
+                           {"/process/rlimits", "--ulimit"},
+                           {"oom_score_adj", "--oom-score-adj"}};
+  for (const Row& row : kRows)
+    if (error.message().find(row.pointer) != std::string::npos)
+      return std::move(error).within(row.flag);
+  return error;
+}
+
 storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& options) {
   storage::Snapshot snapshot;
   snapshot.store = prepared.store.get();
@@ -75,8 +98,9 @@ storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& option
   return snapshot;
 }
 
-Result<runtime::Container> launch(const Prepared& prepared, const RunOptions& options,
-                                  Composed& composed, OverlayRoot& root) {
+Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options, Composed& composed,
+                                  OverlayRoot& root) {
+  TRY_ASSIGN(const std::vector<isolation::HandedMount> mounts, make_handed_mounts(prepared));
   runtime::CreateOptions create;
   create.common.state_root = state_root_of(options.store);
   create.id = prepared.circumstances.id;
@@ -87,6 +111,7 @@ Result<runtime::Container> launch(const Prepared& prepared, const RunOptions& op
                                             .start_mode = runtime::StartMode::kStartAtOnce,
                                             .defaults = composed.defaults,
                                             .root_maker = &root,
+                                            .handed_mounts = mounts,
                                             // Nobody else would keep its limits of time, or
                                             // give back what it has of the host.
                                             .dies_with_us = true});
@@ -96,20 +121,47 @@ Result<runtime::Container> launch(const Prepared& prepared, const RunOptions& op
 }
 
 Result<void> stand_by(runtime::Container& container, const runtime::SignalRelay& signals,
-                      const Wish& wish, RunResult& result) {
+                      const Wish& wish, runtime::OutputPump* output, RunResult& result) {
   container.directory.unlock();
-  runtime::TimeLimit limit;
-  limit.milliseconds = static_cast<int>(wish.timeout_milliseconds.value_or(-1));
+  runtime::Watch watch;
+  watch.time.milliseconds = static_cast<int>(wish.timeout_milliseconds.value_or(-1));
+  watch.output = output;
+  if (wish.limits.output_bytes)
+    watch.terminal_bytes = static_cast<std::uint64_t>(*wish.limits.output_bytes);
+  if (!wish.pass_signals) watch.policy = runtime::SignalPolicy::kKeep;
   auto exit =
-      runtime::supervise_foreground(container.init, signals, std::move(container.terminal), &limit);
+      runtime::supervise_foreground(container.init, signals, std::move(container.terminal), watch);
   if (!exit) {
     (void)container.init.send_signal(SIGKILL);
     (void)container.init.wait();
     return std::unexpected(std::move(exit).error());
   }
   result.exit = *exit;
-  result.timed_out = limit.reached;
+  // Whoever asked us to end is told that we did, not how the container fared.
+  if (watch.ended_by_signal != 0) result.exit = {.code = 0, .signal = watch.ended_by_signal};
+  result.timed_out = watch.time.reached;
+  result.output_limited = watch.output_exceeded;
   result.finished = runtime::now_rfc3339();
+  return {};
+}
+
+// With a limit the container writes to pipes of ours; a terminal is counted where it is pumped.
+Result<std::optional<runtime::OutputPump>> divert_output(const Wish& wish) {
+  if (!wish.limits.output_bytes || wish.terminal) return std::nullopt;
+  TRY_ASSIGN(runtime::OutputPump pump,
+             runtime::OutputPump::divert(static_cast<std::uint64_t>(*wish.limits.output_bytes)));
+  return pump;
+}
+
+// The file of --cidfile, which must be new: Docker's users take one that is there for a container
+// that still runs.
+Result<void> write_id_file(const std::string& path, const std::string& id) {
+  const auto file = open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
+  if (!file && file.error().error == EEXIST)
+    return fail(ErrorKind::kExists, "--cidfile " + quoted(path) + ": the file exists",
+                "make sure that its container is not running, and remove the file");
+  if (!file) return std::unexpected(Error(file.error()).within("--cidfile"));
+  TRY_WITHIN("--cidfile", Result<void>(write_all(file->get(), id.data(), id.size())));
   return {};
 }
 
@@ -117,7 +169,8 @@ Result<void> stand_by(runtime::Container& container, const runtime::SignalRelay&
 // the groups.
 void account(RunResult& result, const runtime::Container& container, const RunOptions& options,
              const Warn& warn) {
-  const bool killed = result.exit.shell_code() == 128 + SIGKILL && !result.timed_out;
+  const bool killed =
+      result.exit.shell_code() == 128 + SIGKILL && !result.timed_out && !result.output_limited;
   if (options.remove && options.result_file.empty() && !killed) return;
   const isolation::CgroupUsage usage = container.cgroups.usage();
   result.oom_killed = usage.oom_kills.value_or(0) > 0;
@@ -145,7 +198,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   const bool named = !options.remove || !options.name.empty();
   TRY_ASSIGN(Holdings holdings,
              Holdings::take(prepared.store, circumstances.id, named ? circumstances.name : "",
-                            snapshot_of(prepared, options)));
+                            snapshot_of(prepared, options), ids_for(prepared)));
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
   prepared.image_lock.reset();
   circumstances.first_uid = holdings.first_uid();
@@ -158,17 +211,28 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   result.name = circumstances.name;
   result.image = circumstances.image;
   OverlayRoot root(holdings.snapshot());
-  TRY_ASSIGN(runtime::Container container, launch(prepared, options, composed, root));
+  if (!options.container_id_file.empty())
+    TRY(write_id_file(options.container_id_file, circumstances.id));
+  TRY_ASSIGN(std::optional<runtime::OutputPump> output, divert_output(prepared.wish));
+  auto launched = launch(prepared, options, composed, root);
+  if (output) TRY(output->restore());
+  if (!launched) {
+    if (!options.container_id_file.empty()) (void)::unlink(options.container_id_file.c_str());
+    return std::unexpected(in_words_of_flags(std::move(launched).error()));
+  }
+  runtime::Container container = *std::move(launched);
   result.started = container.record.created;
   for (const auto* warnings : {&prepared.warnings, &container.warnings})
     for (const std::string& warning : *warnings) warn(warning);
 
-  auto stood_by = stand_by(container, signals, prepared.wish, result);
+  auto stood_by = stand_by(container, signals, prepared.wish, output ? &*output : nullptr, result);
   if (stood_by) account(result, container, options, warn);
   auto discarded = runtime::discard(std::move(container), composed.spec);
   if (!stood_by) return std::unexpected(std::move(stood_by).error());
   // The program has run: what fails from here on must not hide how it ended.
   if (!discarded) warn(discarded.error().message());
+  if (result.output_limited)
+    warn("the container wrote more than --output-limit allows, and was ended");
   auto settled = options.remove ? std::move(holdings).give_back(prepared.wish.volumes)
                                 : std::move(holdings).keep(encode(result));
   if (!settled) warn(settled.error().message());

@@ -6,6 +6,9 @@
 #include <cstdlib>
 
 #include "base/text.h"
+#include "engine/flag_error.h"
+#include "engine/mount_flag.h"
+#include "engine/preset.h"
 #include "engine/security_options.h"
 #include "engine/values.h"
 #include "isolation/capabilities/default_set.h"
@@ -16,38 +19,10 @@ namespace {
 
 constexpr std::int64_t kLeastMemory = 512 << 10;
 
-std::unexpected<Error> refuse(std::string_view flag, std::string_view value, std::string_view why,
-                              std::string hint = {}) {
-  return fail(ErrorKind::kUsage, std::string(flag) + " " + quoted(value) + ": " + std::string(why),
-              std::move(hint));
-}
-
-// A path of the container: absolute, and without "..", which could only be a mistake or a trick.
-Result<void> check_container_path(std::string_view flag, std::string_view path) {
-  if (!path.starts_with('/'))
-    return refuse(flag, path, "the path in the container must be absolute");
-  if (path.find('\0') != std::string_view::npos || path.size() > 4095)
-    return refuse(flag, path, "not a path");
-  for (const std::string_view component : split(path, '/'))
-    if (component == "..") return refuse(flag, path, "the path in the container has \"..\" in it");
-  return {};
-}
-
-Result<std::vector<std::string>> read_environment(const std::vector<std::string>& given) {
-  std::vector<std::string> env;
-  for (const std::string& entry : given) {
-    const std::size_t equals = entry.find('=');
-    if (entry.empty() || equals == 0)
-      return refuse("--env", entry, "NAME=VALUE or NAME is expected");
-    if (equals != std::string::npos) {
-      env.push_back(entry);
-    } else if (const char* const value = ::getenv(entry.c_str())) {
-      // The name alone takes the caller's value; a variable that is not set stays unset.
-      env.push_back(entry + "=" + value);
-    }
-  }
-  return env;
-}
+constexpr auto refuse = [](std::string_view flag, std::string_view value, std::string_view why,
+                           std::string hint = {}) {
+  return refuse_flag(flag, value, why, std::move(hint));
+};
 
 Result<std::int64_t> read_size(std::string_view flag, const std::string& text) {
   if (text == "-1") return -1;
@@ -113,7 +88,71 @@ Result<std::uint64_t> capability_mask(std::string_view flag, const std::vector<s
   return mask;
 }
 
+// What --privileged means where nothing else was said: Docker's, which is everything.
+void open_security(const RunOptions& options, SecurityChoices& security) {
+  const auto said = [&](std::string_view name) {
+    return std::ranges::any_of(options.security_options,
+                               [&](const std::string& option) { return option.starts_with(name); });
+  };
+  if (!said("seccomp")) security.seccomp_unconfined = true;
+  if (!said("apparmor")) security.apparmor = "unconfined";
+  if (!said("label")) security.selinux_disabled = true;
+  if (!said("no-new-privileges")) security.no_new_privileges = false;
+  if (!said("landlock")) security.landlock = "unconfined";
+  security.system_paths_open = true;
+}
+
+Result<void> read_mounts(const RunOptions& options, Wish& wish) {
+  for (const std::string& text : options.volumes) {
+    TRY_ASSIGN(Volume volume, parse_volume(text));
+    wish.volumes.push_back(std::move(volume));
+  }
+  for (const std::string& text : options.tmpfs) {
+    TRY_ASSIGN(TmpfsMount tmpfs, parse_tmpfs(text));
+    wish.tmpfs.push_back(std::move(tmpfs));
+  }
+  for (const std::string& text : options.mounts) {
+    TRY_ASSIGN(auto mount, parse_mount(text));
+    if (auto* const volume = std::get_if<Volume>(&mount))
+      wish.volumes.push_back(std::move(*volume));
+    else
+      wish.tmpfs.push_back(std::move(std::get<TmpfsMount>(mount)));
+  }
+  // The host's root owns what the ids of a container without a user namespace are.
+  if (wish.sharing.user.host())
+    for (Volume& volume : wish.volumes) volume.id_mapped = false;
+  return {};
+}
+
+Result<void> read_identity(const RunOptions& options, Wish& wish) {
+  wish.hostname = options.hostname;
+  if (wish.hostname && !is_host_name(*wish.hostname))
+    return refuse("--hostname", *wish.hostname,
+                  "not a host name: letters, digits, hyphens and dots, at most 64 bytes");
+  wish.domainname = options.domainname.value_or("");
+  if (options.domainname && !is_host_name(*options.domainname))
+    return refuse("--domainname", *options.domainname,
+                  "not a name: letters, digits, hyphens and dots, at most 64 bytes");
+  wish.user = options.user;
+  for (const std::string& group : options.group_add) {
+    if (group.empty() || group.find_first_of(":\n,") != std::string::npos)
+      return refuse("--group-add", group, "the name or number of a group is expected");
+    wish.group_add.push_back(group);
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<void> check_container_path(std::string_view flag, std::string_view path) {
+  if (!path.starts_with('/'))
+    return refuse(flag, path, "the path in the container must be absolute");
+  if (path.find('\0') != std::string_view::npos || path.size() > 4095)
+    return refuse(flag, path, "not a path");
+  for (const std::string_view component : split(path, '/'))
+    if (component == "..") return refuse(flag, path, "the path in the container has \"..\" in it");
+  return {};
+}
 
 Result<std::vector<std::string>> choose_capabilities(const std::vector<std::string>& added,
                                                      const std::vector<std::string>& dropped) {
@@ -225,39 +264,40 @@ Result<void> check_place_of_init(const Wish& wish) {
   return {};
 }
 
-Result<Wish> read_wish(const RunOptions& options) {
+Result<Wish> read_wish(const RunOptions& given) {
+  TRY_ASSIGN(const RunOptions options, with_preset(given));
   Wish wish;
+  wish.untrusted = options.preset.has_value();
+  wish.privileged = options.privileged;
   wish.terminal = options.terminal;
   wish.read_only = options.read_only;
   wish.init = options.init;
-  wish.user = options.user;
   wish.entrypoint = options.entrypoint;
   wish.command = options.command;
-  wish.hostname = options.hostname;
-  if (wish.hostname && !is_host_name(*wish.hostname))
-    return refuse("--hostname", *wish.hostname,
-                  "not a host name: letters, digits, hyphens and dots, at most 64 bytes");
+  wish.pass_signals = options.pass_signals;
+  TRY(read_identity(options, wish));
   wish.workdir = options.workdir;
   if (wish.workdir) TRY(check_container_path("--workdir", *wish.workdir));
-  TRY_ASSIGN(wish.env, read_environment(options.env));
-  TRY_ASSIGN(wish.capabilities, choose_capabilities(options.cap_add, options.cap_drop));
+  TRY_ASSIGN(wish.env, read_environment(options));
+  TRY_ASSIGN(wish.metadata, read_metadata(options));
+  std::vector<std::string> added = options.cap_add;
+  if (options.privileged) added = {"ALL"};
+  TRY_ASSIGN(wish.capabilities, choose_capabilities(added, options.cap_drop));
   TRY_ASSIGN(wish.security, read_security_options(options.security_options));
+  if (options.privileged) open_security(options, wish.security);
   TRY(read_limits(options, wish));
+  TRY_ASSIGN(wish.limits, read_further_limits(options));
   TRY_ASSIGN(wish.storage, read_storage_options(options.storage, options.storage_options));
+  TRY_ASSIGN(wish.sharing, read_sharing(options));
+  TRY_ASSIGN(wish.devices, read_devices(options));
+  TRY_ASSIGN(wish.sysctls, read_sysctls(options.sysctls));
   if (options.network == "host") {
     wish.network = NetworkMode::kHost;
   } else if (options.network != "none") {
     return refuse("--network", options.network, "this network is not supported yet",
                   "there are none (loopback only) and host (no isolation of the network at all)");
   }
-  for (const std::string& text : options.volumes) {
-    TRY_ASSIGN(Volume volume, parse_volume(text));
-    wish.volumes.push_back(std::move(volume));
-  }
-  for (const std::string& text : options.tmpfs) {
-    TRY_ASSIGN(TmpfsMount tmpfs, parse_tmpfs(text));
-    wish.tmpfs.push_back(std::move(tmpfs));
-  }
+  TRY(read_mounts(options, wish));
   TRY(check_place_of_init(wish));
   return wish;
 }

@@ -1,5 +1,5 @@
 // What the user wants, understood: every flag's value checked, nothing yet decided about the host or
-// the image. Pure.
+// the image. Pure, but for reading the environment and the files that flags name for it.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/device_flag.h"
+#include "engine/limits.h"
+#include "engine/metadata.h"
 #include "engine/options.h"
+#include "engine/sharing.h"
 #include "engine/storage_options.h"
 
 namespace bulkhead::engine {
@@ -65,6 +69,18 @@ struct Wish {
   std::vector<TmpfsMount> tmpfs;
   StorageChoices storage;
   std::optional<std::int64_t> timeout_milliseconds;
+
+  std::string domainname;
+  std::vector<std::string> group_add;  // names or numbers, the image's
+  Metadata metadata;
+  Limits limits;
+  Sharing sharing;
+  DeviceWishes devices;
+  std::map<std::string, std::string> sysctls;
+  bool privileged = false;
+  bool untrusted = false;  // --preset untrusted
+  // What Docker calls "attached", and whether signals of ours are the container's.
+  bool pass_signals = true;
 };
 
 // Where --init's program stands in the container.

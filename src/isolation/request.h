@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "oci/spec.h"
+#include "sys/fd.h"
 
 namespace bulkhead::isolation {
 
@@ -20,6 +22,13 @@ struct Defaults {
   bool landlock = false;
 };
 
+// A detached mount that the engine brings in place of the source of the specification's bind mount on
+// `destination`.
+struct HandedMount {
+  std::string destination;
+  Fd mount;
+};
+
 struct Request {
   const oci::Spec& spec;
   std::string container_id;
@@ -31,6 +40,8 @@ struct Request {
   // The parent hands over a detached mount as the root file system (descriptor 0 of the parent's
   // mounts) instead of spec.root.path: how the engine gives an idmapped overlay.
   bool root_from_parent = false;
+  // Descriptors of detached mounts (HandedMount) by destination. The request does not own them.
+  std::map<std::string, int> handed_mounts;
   // exec into a running container: namespaces, mounts and cgroups are joined, not made.
   bool joining = false;
   Defaults defaults;

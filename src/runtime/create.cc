@@ -86,9 +86,11 @@ class Creation final : public launch::ParentTasks {
 
   Result<std::vector<Fd>> make_mounts(const PidFd& child) override {
     Fd user_namespace;
-    if (is_new(plan_.get<isolation::UserNamespace>())) {
-      const std::string path = "/proc/" + std::to_string(child.pid().value()) + "/ns/user";
-      TRY_ASSIGN(user_namespace, open_at(AT_FDCWD, path.c_str(), O_RDONLY));
+    const auto& user = plan_.get<isolation::UserNamespace>();
+    if (user.own()) {
+      const std::string path =
+          is_new(user) ? "/proc/" + std::to_string(child.pid().value()) + "/ns/user" : user.path;
+      TRY_ASSIGN(user_namespace, open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_NONBLOCK));
     }
     std::vector<Fd> mounts;
     if (wanted_.root_maker != nullptr) {
@@ -182,6 +184,8 @@ isolation::Request request_of(const NewContainer& wanted) {
   request.new_session_keyring = wanted.options.new_session_keyring;
   request.preserved_descriptors = wanted.options.preserve_fds;
   request.root_from_parent = wanted.root_maker != nullptr;
+  for (const isolation::HandedMount& handed : wanted.handed_mounts)
+    request.handed_mounts[handed.destination] = handed.mount.get();
   request.defaults = wanted.defaults;
   return request;
 }

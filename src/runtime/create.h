@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct NewContainer {
   StartMode start_mode = StartMode::kWaitForStart;
   isolation::Defaults defaults;
   RootMaker* root_maker = nullptr;
+  std::span<const isolation::HandedMount> handed_mounts = {};
   // With kStartAtOnce: the container's first process is killed when this process dies.
   bool dies_with_us = false;
 };

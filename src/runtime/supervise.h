@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "runtime/activation.h"
+#include "runtime/output_pump.h"
 #include "sys/fd.h"
 #include "sys/pidfd.h"
 
@@ -52,6 +53,26 @@ struct TimeLimit {
   int milliseconds = -1;  // -1: no limit
   bool reached = false;   // it was
 };
+
+// What is done with signals that come to us while we stand by.
+enum class SignalPolicy {
+  kPassOn,
+  kKeep,  // those that would end us end the container
+};
+
+// What else there is to do while a container runs.
+struct Watch {
+  TimeLimit time;
+  OutputPump* output = nullptr;  // counted, and the container is ended beyond the limit
+  std::uint64_t terminal_bytes = UINT64_MAX;  // the same with a terminal
+  bool output_exceeded = false;
+  SignalPolicy policy = SignalPolicy::kPassOn;
+  int ended_by_signal = 0;  // kKeep: which one
+};
+
+// As below, and watches.
+Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay& signals,
+                                        Fd terminal, Watch& watch, const NotifyRelay& notify = {});
 
 // Until `process`, a child of ours, ends. `terminal` is the master side when the container has a
 // terminal and nobody else takes it, else an empty Fd. `notify`, unless empty, is served until the

@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace bulkhead::runtime {
 
 std::optional<oci::ConsoleSize> own_terminal_size() noexcept {
@@ -14,8 +16,8 @@ std::optional<oci::ConsoleSize> own_terminal_size() noexcept {
   return std::nullopt;
 }
 
-TerminalPump::TerminalPump(Fd master, int input, int output)
-    : master_(std::move(master)), input_(input), output_(output) {
+TerminalPump::TerminalPump(Fd master, int input, int output, std::uint64_t most)
+    : master_(std::move(master)), input_(input), output_(output), most_(most) {
   // Only the master: our own standard streams are shared with whoever started us.
   const int flags = ::fcntl(master_.get(), F_GETFL);
   if (flags >= 0) (void)::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
@@ -76,7 +78,16 @@ void TerminalPump::serve(const std::array<struct pollfd, kPollItems>& items) noe
 }
 
 void TerminalPump::take_from_container() noexcept {
-  if (from_container_.fill_from(master_.get())) return;
+  if (from_container_.fill_from(master_.get())) {
+    // It was empty before.
+    taken_ += from_container_.end - from_container_.begin;
+    if (taken_ > most_) {
+      const auto beyond =
+          std::min<std::uint64_t>(taken_ - most_, from_container_.end - from_container_.begin);
+      from_container_.end -= static_cast<std::size_t>(beyond);
+    }
+    return;
+  }
   // EIO: the last slave side is closed.
   if (errno != EIO && errno != 0 && !loss_) loss_ = SysError{"reading the terminal", errno};
   master_.reset();

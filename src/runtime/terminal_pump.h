@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "base/result.h"
@@ -21,8 +22,8 @@ std::optional<oci::ConsoleSize> own_terminal_size() noexcept;
 
 class TerminalPump {
  public:
-  // `input` and `output` are borrowed.
-  TerminalPump(Fd master, int input, int output);
+  // `input` and `output` are borrowed. Of what the container writes, `most` bytes go through.
+  TerminalPump(Fd master, int input, int output, std::uint64_t most = UINT64_MAX);
 
   // Makes the container's terminal as large as ours; nothing when ours is none.
   void copy_size() const noexcept;
@@ -36,6 +37,8 @@ class TerminalPump {
   // What of the container's output was lost on the way, other than for want of a reader.
   const std::optional<SysError>& loss() const noexcept { return loss_; }
   bool open() const noexcept { return static_cast<bool>(master_); }
+  // Bytes that the container has written.
+  std::uint64_t taken_from_container() const noexcept { return taken_; }
 
  private:
   // Bytes that one side has given and the other has not taken yet.
@@ -57,6 +60,8 @@ class TerminalPump {
   Buffer to_container_;
   Buffer from_container_;
   std::optional<SysError> loss_;
+  std::uint64_t taken_ = 0;
+  std::uint64_t most_;
 };
 
 }  // namespace bulkhead::runtime

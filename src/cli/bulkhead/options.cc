@@ -74,8 +74,7 @@ class Parser {
         return {};
       }
       return unknown("--" + std::string(name),
-                     std::ranges::find(table_.unsupported, name, &Unsupported::name) !=
-                         table_.unsupported.end());
+                     std::ranges::find(table_.unsupported, name, &Unsupported::name));
     }
     if (equals != std::string_view::npos) return store(*found, word.substr(equals + 1));
     return with_next_word(*found, "--" + std::string(name));
@@ -93,8 +92,7 @@ class Parser {
           words_.help = true;
           continue;
         }
-        return unknown(text, std::ranges::find(table_.unsupported, letter, &Unsupported::letter) !=
-                                 table_.unsupported.end());
+        return unknown(text, std::ranges::find(table_.unsupported, letter, &Unsupported::letter));
       }
       if (!takes_value(*found)) {
         TRY(store(*found, "true"));
@@ -130,10 +128,12 @@ class Parser {
     return {};
   }
 
-  Result<void> unknown(const std::string& word, bool of_docker) const {
-    if (of_docker)
-      return fail(ErrorKind::kUsage, "the option " + word + " is not supported yet",
-                  "it is never ignored: leave it out, or use an engine that has it");
+  Result<void> unknown(const std::string& word,
+                       std::span<const Unsupported>::iterator of_docker) const {
+    if (of_docker != table_.unsupported.end())
+      return fail(ErrorKind::kUsage,
+                  "the option " + word + " is not supported: " + std::string(of_docker->why),
+                  std::string(of_docker->instead));
     const Option* nearest = nullptr;
     std::size_t least = 3;
     for (const Option& option : table_.options) {
@@ -166,6 +166,9 @@ bool takes_value(const Option& option) { return !std::holds_alternative<bool*>(o
 std::string describe(std::span<const Option> options) {
   std::string out;
   for (const Option& option : options) {
+    if (option.help.empty()) continue;
+    if (!option.heading.empty())
+      out.append(out.empty() ? "" : "\n").append(option.heading).append(":\n");
     std::string line = option.letter != 0 ? std::string("  -") + option.letter + ", " : "      ";
     line.append("--").append(option.name);
     if (takes_value(option)) line.append(" ").append(option.value_name);

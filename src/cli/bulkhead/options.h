@@ -28,12 +28,17 @@ struct Option {
   std::string_view value_name = {};  // "SIZE"; empty for a bool
   std::string_view help = {};
   ValueKind kind = ValueKind::kText;
+  // In --help: the heading above this option and those after it. Options without a help text are other
+  // names of others, and are not listed.
+  std::string_view heading = {};
 };
 
-// A word that is an option of Docker's and not yet one of ours.
+// A word that is an option of Docker's and not one of ours: why, and what to do instead.
 struct Unsupported {
   std::string_view name;
   char letter = 0;
+  std::string_view why = {};
+  std::string_view instead = {};
 };
 
 struct OptionTable {

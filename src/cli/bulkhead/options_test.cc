@@ -37,15 +37,44 @@ TEST(RunOptions, HMeansTheHostNameAndNotHelp) {
   EXPECT_EQ(options.hostname, "web");
 }
 
-TEST(RunOptions, NameDockersOptionsThatAreMissing) {
-  for (const char* word : {"--privileged", "-p", "-d", "--device=/dev/kvm", "--userns=host"}) {
+TEST(RunOptions, SayOfEachMissingOptionOfDockersWhatToDoInstead) {
+  for (const Unsupported& missing : unsupported_run_options()) {
     bulkhead::engine::RunOptions options;
+    const std::string word = "--" + std::string(missing.name);
     const auto done = parsed({word, "x", "busybox"}, options);
     ASSERT_FALSE(done) << word;
     EXPECT_EQ(done.error().kind(), ErrorKind::kUsage);
-    EXPECT_NE(done.error().message().find("not supported yet"), std::string::npos)
+    EXPECT_NE(done.error().message().find(word + " is not supported: "), std::string::npos)
         << done.error().message();
+    EXPECT_FALSE(done.error().hint().empty()) << word;
   }
+  for (const char* letter : {"-p", "-d", "-a", "-P", "-q"}) {
+    bulkhead::engine::RunOptions options;
+    const auto done = parsed({letter, "x", "busybox"}, options);
+    ASSERT_FALSE(done) << letter;
+    EXPECT_NE(done.error().message().find("is not supported: "), std::string::npos);
+  }
+}
+
+TEST(RunOptions, AreNotSupportedAndUnsupportedAtOnce) {
+  bulkhead::engine::RunOptions run;
+  for (const Option& option : run_options(run))
+    for (const Unsupported& missing : unsupported_run_options()) {
+      EXPECT_NE(option.name, missing.name);
+      if (option.letter != 0) {
+        EXPECT_NE(option.letter, missing.letter) << option.name;
+      }
+    }
+}
+
+TEST(RunOptions, KnowOtherNamesOfOptions) {
+  bulkhead::engine::RunOptions options;
+  ASSERT_TRUE(
+      parsed({"--net=host", "--sig-proxy=false", "-lx=y", "-c", "512", "busybox"}, options));
+  EXPECT_EQ(options.network, "host");
+  EXPECT_FALSE(options.pass_signals);
+  EXPECT_EQ(options.labels, (std::vector<std::string>{"x=y"}));
+  EXPECT_EQ(options.cpu_shares, "512");
 }
 
 TEST(RunOptions, GuessWhatWasMeant) {
@@ -76,6 +105,8 @@ TEST(RunOptions, AppearInTheHelp) {
   bulkhead::engine::RunOptions options;
   for (const Option& option : run_options(options))
     EXPECT_NE(help.find("--" + std::string(option.name)), std::string::npos) << option.name;
+  for (const char* heading : {"\nLimits:\n", "\nFiles:\n", "\nIsolation:\n"})
+    EXPECT_NE(help.find(heading), std::string::npos) << heading;
   EXPECT_NE(help.find("Examples:"), std::string::npos);
 }
 

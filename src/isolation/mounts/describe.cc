@@ -268,7 +268,10 @@ Result<void> Describer::bind(MountPlan& plan, const oci::Mount& mount) {
   // A volume that is to stay shared with the host must be copied before this namespace turns all
   // mounts into slaves.
   const bool stays_shared = options_.propagation == MS_SHARED && host_.privileged();
-  if (parent_opens_ || plan.idmap || stays_shared) {
+  if (const auto handed = request_.handed_mounts.find(mount.destination);
+      handed != request_.handed_mounts.end())
+    plan.handed = handed->second;
+  if (parent_opens_ || plan.idmap || stays_shared || plan.handed >= 0) {
     plan.method = MountMethod::kFromParent;
     plan.parent_mount = next_parent_mount_++;
   }

@@ -114,8 +114,19 @@ Error idmap_refusal(const MountPlan& plan, const SysError& error, int tree) {
   return Error(error).within(where);
 }
 
+// What the engine has brought is used up by the launch, which takes a descriptor of its own.
+Result<Fd> take_handed(const MountPlan& plan, const std::string& where) {
+  Fd tree(::fcntl(plan.handed, F_DUPFD_CLOEXEC, 0));
+  if (!tree) return std::unexpected(Error(SysError{"fcntl(F_DUPFD_CLOEXEC)", errno}).within(where));
+  if (plan.tree_attributes.empty()) return tree;
+  if (auto set = set_attributes(tree.get(), "", plan.recursion, plan.tree_attributes); !set)
+    return std::unexpected(Error(set.error()).within(where + ": " + quoted(plan.source)));
+  return tree;
+}
+
 Result<Fd> make_bind(const MountPlan& plan) {
   const std::string where = "/mounts/" + std::to_string(plan.number);
+  if (plan.handed >= 0) return take_handed(plan, where);
   auto tree = clone_tree_with(AT_FDCWD, plan.source.c_str(), plan.recursion, plan.tree_attributes);
   if (!tree) return std::unexpected(Error(tree.error()).within(where));
   if (!plan.attributes.empty())

@@ -59,6 +59,7 @@ struct MountPlan {
   MountAttributes attributes;
 
   std::optional<std::size_t> parent_mount;
+  int handed = -1;  // Request::handed_mounts: the source, instead of `source`
   std::optional<IdMapPlan> idmap;
   Recursion idmap_recursion = Recursion::kThisMount;
 

@@ -221,13 +221,28 @@ Result<IdRange> IdPool::allocate(std::string_view owner) {
               "remove containers, or configure a larger pool in " + std::string(kIdPoolFile));
 }
 
+Result<void> IdPool::share(const IdRange& range, std::string_view owner) {
+  TRY(check_owner(owner));
+  TRY_ASSIGN(const Fd lock, open_at(directory_.get(), "lock", O_RDWR | O_CREAT, 0600));
+  TRY(lock_exclusive(lock.get()));
+  TRY_ASSIGN(const std::vector<IdAllocation> taken, list());
+  if (std::ranges::find(taken, range, &IdAllocation::range) == taken.end())
+    return fail(ErrorKind::kState, "the ids from " + std::to_string(range.first) +
+                                       " on belong to no container of this host any more");
+  const std::string name = file_name(range.first, owner);
+  TRY(open_at(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+  return {};
+}
+
 Result<void> IdPool::release(std::string_view owner, std::span<const int> places) {
   TRY(check_owner(owner));
   TRY_ASSIGN(const std::vector<IdAllocation> taken, list());
   const auto own = std::ranges::find(taken, owner, &IdAllocation::owner);
   if (own == taken.end()) return {};
-  // Outside of the lock: only the owner's own range is concerned, and a search may take long.
-  for (const int place : places) {
+  // Outside of the lock: only the owner's own range is concerned, and a search may take long. One that
+  // is shared stays taken.
+  const bool shared = std::ranges::count(taken, own->range, &IdAllocation::range) > 1;
+  for (const int place : shared ? std::span<const int>() : places) {
     TRY_ASSIGN(const std::string found, find_file_of(place, own->range));
     if (!found.empty())
       return fail(ErrorKind::kState,

@@ -58,6 +58,9 @@ class IdPool {
   // "bulkhead", or that are not mapped in this process's user namespace, are skipped.
   Result<IdRange> allocate(std::string_view owner);
 
+  // Makes `owner` a further owner of a range that is taken: it is free again when all have released it.
+  Result<void> share(const IdRange& range, std::string_view owner);
+
   // Gives the owner's range back. `places` are directories in which the container could have left
   // files: they are searched, and a file that belongs to the range is an error that names it. Fine
   // when the owner has none.

@@ -1,0 +1,75 @@
+#include "engine/mount_flag.h"
+
+#include <gtest/gtest.h>
+
+namespace bulkhead::engine {
+namespace {
+
+TEST(MountFlag, ReadsBinds) {
+  const auto mount = parse_mount(
+      "type=bind,source=/srv/data,target=/data,readonly,bind-propagation=rslave,idmap=false");
+  ASSERT_TRUE(mount) << mount.error().message();
+  const auto& volume = std::get<Volume>(*mount);
+  EXPECT_EQ(volume.source, "/srv/data");
+  EXPECT_EQ(volume.destination, "/data");
+  EXPECT_TRUE(volume.read_only);
+  EXPECT_FALSE(volume.id_mapped);
+  EXPECT_EQ(volume.further_options, (std::vector<std::string>{"rslave"}));
+  EXPECT_FALSE(std::get<Volume>(*parse_mount("type=bind,src=/a,dst=/b,ro=false")).read_only);
+  EXPECT_FALSE(
+      std::get<Volume>(*parse_mount("type=bind,src=/a,dst=/b,bind-recursive=disabled")).recursive);
+  EXPECT_TRUE(std::get<Volume>(*parse_mount("type=bind,src=/a,dst=/b,idmap")).id_mapped);
+}
+
+TEST(MountFlag, ReadsFieldsInQuotationMarks) {
+  const auto mount = parse_mount(R"(type=bind,"source=/a,b ""c""",target=/x)");
+  ASSERT_TRUE(mount) << mount.error().message();
+  EXPECT_EQ(std::get<Volume>(*mount).source, "/a,b \"c\"");
+  for (const char* text :
+       {R"("type=bind)", R"(type="bind",src=/a,dst=/b)", R"("type=bind"x,src=/a)"})
+    EXPECT_FALSE(parse_mount(text)) << text;
+}
+
+TEST(MountFlag, ReadsTmpfs) {
+  const auto mount =
+      parse_mount("type=tmpfs,destination=/scratch,tmpfs-size=1m,tmpfs-mode=1770,ro");
+  ASSERT_TRUE(mount) << mount.error().message();
+  const auto& tmpfs = std::get<TmpfsMount>(*mount);
+  EXPECT_EQ(tmpfs.destination, "/scratch");
+  EXPECT_EQ(tmpfs.options, (std::vector<std::string>{"size=1048576", "mode=1770", "ro"}));
+}
+
+TEST(MountFlag, RefusesTheRestByName) {
+  for (const auto& [text, word] : std::vector<std::pair<const char*, const char*>>{
+           {"", "needs a value"},
+           {"type=bind", "target is missing"},
+           {"type=bind,target=/x", "absolute path on the host"},
+           {"type=bind,source=relative,target=/x", "absolute path on the host"},
+           {"type=bind,source=/a,target=x", "must be absolute"},
+           {"type=bind,source=/a,target=/", "must not be /"},
+           {"type=bind,source=/a,target=/x/../y", "\"..\""},
+           {"type=bind,source=/a,target=/x,tmpfs-mode=1", "is for type=tmpfs"},
+           {"type=tmpfs,target=/x,bind-propagation=rslave", "is for type=bind"},
+           {"type=tmpfs,target=/x,source=/a", "has no source"},
+           {"type=tmpfs,target=/x,tmpfs-mode=9", "octal"},
+           {"type=tmpfs,target=/x,tmpfs-size=0", "a size"},
+           {"type=bind,source=/a,target=/x,bind-propagation=shared", "not supported"},
+           {"type=bind,source=/a,target=/x,bind-recursive=writable", "not supported"},
+           {"type=bind,source=/a,target=/x,consistency=cached", "no meaning"},
+           {"type=bind,source=/a,target=/x,banana=1", "no field \"banana\""},
+           {"type=bind,source=/a,target=/x,readonly=perhaps", "true or false"},
+           {"type=npipe,source=/a,target=/x", "is not supported"},
+           {"source=data,target=/x", "named volumes"},
+           {"type=volume,target=/x", "named volumes"}}) {
+    const auto mount = parse_mount(text);
+    ASSERT_FALSE(mount) << text;
+    EXPECT_NE(mount.error().message().find(word), std::string::npos)
+        << text << ": " << mount.error().message();
+  }
+  const auto mixed = parse_mount("type=bind,source=/a,target=/x,idmap,tmpfs-size=1m");
+  ASSERT_FALSE(mixed);
+  EXPECT_NE(mixed.error().message().find("different types"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bulkhead::engine
