@@ -111,10 +111,6 @@ Result<Sharing> read_sharing(const RunOptions& options) {
     if (choice->source == NamespaceSource::kContainer && choice->container != sharing.joined())
       return fail(ErrorKind::kUsage, "namespaces of two containers cannot be joined at once",
                   "each container has a user namespace of its own, which owns the others");
-  if (!sharing.joined().empty() && sharing.user.host() && sharing.user_said)
-    return fail(ErrorKind::kUsage,
-                "--userns host and another container's namespaces contradict each other",
-                "they belong to that container's user namespace, which is joined as well");
   TRY(read_clocks(options.time_offset, sharing));
   TRY(read_cgroup_parent(options.cgroup_parent, sharing));
   return sharing;
