@@ -296,6 +296,7 @@ TEST(Compose, RefusesToOpenWhatThePresetCloses) {
            [](RunOptions& o) { o.security_options = {"no-new-privileges=false"}; },
            [](RunOptions& o) { o.security_options = {"systempaths=unconfined"}; },
            [](RunOptions& o) { o.security_options = {"landlock=unconfined"}; },
+           [](RunOptions& o) { o.security_options = {"landlock=/rules=true"}; },
            [](RunOptions& o) { o.memory = "-1"; }, [](RunOptions& o) { o.pids_limit = "0"; },
            [](RunOptions& o) { o.oom_score_adj = "-1"; },
            [](RunOptions& o) { o.preset = "banana"; }}) {

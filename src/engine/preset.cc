@@ -20,10 +20,13 @@ std::string weakening(const RunOptions& options) {
   if (!options.device_rules.empty()) return "--device-cgroup-rule";
   if (options.gpus) return "--gpus " + *options.gpus;
   if (options.oom_kill_disable) return "--oom-kill-disable";
-  for (const std::string& option : options.security_options)
-    if (option != "no-new-privileges" && option.find("=true") == std::string::npos &&
+  for (const std::string& option : options.security_options) {
+    constexpr std::string_view kStricter[] = {"no-new-privileges", "no-new-privileges=true",
+                                              "no-new-privileges:true"};
+    if (std::ranges::find(kStricter, option) == std::end(kStricter) &&
         !option.starts_with("label=type:") && !option.starts_with("label=level:"))
       return "--security-opt " + option;
+  }
   for (const auto& [flag, value] : {std::pair("--userns", &options.user_namespace),
                                     {"--pid", &options.pid_namespace},
                                     {"--ipc", &options.ipc_namespace},

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "template/evaluate.h"
+#include "template/source.h"
 #include "template/tree.h"
 
 namespace bulkhead::templates {
@@ -79,6 +80,51 @@ void align(std::span<const Line> lines, std::vector<std::size_t>& widths, std::s
   write_lines(lines.subspan(done), widths, out);
 }
 
+// Looks for fields of the row that it has not got. What `with` and `range` make of the dot is not known
+// before there are values.
+class FieldCheck {
+ public:
+  FieldCheck(std::string_view source, const json::Value& known) : source_(source), known_(known) {}
+
+  Result<void> nodes(const std::vector<Node>& nodes, bool dot_is_row) const {
+    for (const Node& node : nodes) {
+      TRY(pipeline(node.pipeline, dot_is_row));
+      const bool moves = node.kind == NodeKind::kRange || node.kind == NodeKind::kWith;
+      TRY(this->nodes(node.body, dot_is_row && !moves));
+      TRY(this->nodes(node.otherwise, dot_is_row));
+    }
+    return {};
+  }
+
+ private:
+  Result<void> pipeline(const Pipeline& pipeline, bool dot_is_row) const {
+    for (const Command& command : pipeline.commands) {
+      for (const Operand& operand : command.operands) {
+        if (operand.pipeline) TRY(this->pipeline(*operand.pipeline, dot_is_row));
+        const bool of_row = (operand.kind == OperandKind::kField && dot_is_row) ||
+                            (operand.kind == OperandKind::kVariable && operand.text == "$");
+        if (of_row && !operand.fields.empty()) TRY(name(operand.fields.front()));
+      }
+    }
+    return {};
+  }
+
+  Result<void> name(const Name& name) const {
+    std::string names;
+    for (const json::Member& member : known_.members()) {
+      std::string_view known = member.key;
+      if (known.ends_with("()")) known.remove_suffix(2);
+      if (known == name.text) return {};
+      names.append(" ").append(known);
+    }
+    return std::unexpected(error_at(source_, name.at, "there is no field " + quoted(name.text),
+                                    "the fields are:" + names));
+  }
+
+  std::string_view source_;
+  const json::Value& known_;
+};
+
 constexpr std::size_t kMostColumns = 256;
 
 Result<std::string> in_columns(std::string_view text) {
@@ -128,5 +174,11 @@ Result<void> check(std::string_view text) {
 }
 
 Result<void> check_list(std::string_view text) { return check(read_list_format(text).text); }
+
+Result<void> check_list(std::string_view text, const json::Value& headers) {
+  const ListFormat format = read_list_format(text);
+  TRY_ASSIGN(const Tree tree, parse(format.text));
+  return FieldCheck(format.text, headers).nodes(tree.nodes, true);
+}
 
 }  // namespace bulkhead::templates

@@ -37,6 +37,9 @@ Result<std::string> render_list(std::string_view text, std::span<const json::Val
 
 // Whether the text could be rendered at all: for a command that wants to know before it begins.
 Result<void> check(std::string_view text);
+// For a list also whether its rows have the fields that are asked for: those of `headers`, so that a
+// wrong name is an error of an empty list, too.
 Result<void> check_list(std::string_view text);
+Result<void> check_list(std::string_view text, const json::Value& headers);
 
 }  // namespace bulkhead::templates

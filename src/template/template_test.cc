@@ -169,6 +169,22 @@ TEST_F(Lists, AreOneLineForEachRow) {
   EXPECT_EQ(listed("json").substr(0, 35), R"({"ID":"0123456789ab","Names":"web",)");
 }
 
+TEST_F(Lists, KnowTheirFieldsWithoutAnyRow) {
+  const auto headers = json::parse(R"json({"ID":"","Names":"","Label()":{}})json");
+  const auto fine = [&](std::string_view text) {
+    return static_cast<bool>(check_list(text, headers->root()));
+  };
+  EXPECT_TRUE(fine("table {{.ID}}\\t{{upper .Names}}\\t{{.Label \"x\"}}"));
+  EXPECT_TRUE(fine("{{range split .ID \"\"}}{{.X}}{{$.Names}}{{end}}"));
+  EXPECT_TRUE(fine("{{with $x := .Names}}{{.Y}}{{end}}json"));
+  for (const char* text : {"{{.Id}}", "table {{.Id}}", "{{if eq .ID (len .Name)}}{{end}}",
+                           "{{if 1}}{{else}}{{.X}}{{end}}", "{{range .ID}}{{$.X}}{{end}}"})
+    EXPECT_FALSE(fine(text)) << text;
+  const auto wrong = check_list("table {{.ID}} {{.Id}}", headers->root());
+  EXPECT_EQ(wrong.error().message(), "template, column 11: there is no field \"Id\"");
+  EXPECT_EQ(wrong.error().hint(), "the fields are: ID Names Label");
+}
+
 TEST_F(Lists, HaveHeadersAndColumnsAsTables) {
   EXPECT_EQ(listed("table {{.ID}}\\t{{.State}}\\t{{.Names}}"),
             "CONTAINER ID   STATE     NAMES\n"

@@ -8,7 +8,6 @@
 #include "cli/bulkhead/image_options.h"
 #include "cli/bulkhead/listing.h"
 #include "cli/bulkhead/table.h"
-#include "cli/bulkhead/template.h"
 #include "engine/image_time.h"
 #include "json/parse.h"
 #include "json/writer.h"
@@ -16,6 +15,7 @@
 #include "storage/images.h"
 #include "storage/tree_record.h"
 #include "sys/file.h"
+#include "template/template.h"
 
 namespace bulkhead::cli::engine {
 namespace {
@@ -144,7 +144,7 @@ Result<int> inspect(const Invocation& invocation) {
   }
   if (words.positional.empty()) return fail(ErrorKind::kUsage, "no image is named");
   const bool as_json = options.format.empty() || options.format == "json";
-  TRY_ASSIGN(const Template format, Template::parse(as_json ? "" : options.format));
+  if (!as_json) TRY_WITHIN("--format", templates::check(options.format));
   TRY_ASSIGN(const Store store, Store::open(invocation.store.root));
   TRY_ASSIGN(const auto images, storage::list_images(store));
   std::string out;
@@ -166,8 +166,9 @@ Result<int> inspect(const Invocation& invocation) {
     json::Writer one(text);
     TRY(write_image(one, store, found->record, images));
     TRY_ASSIGN(const json::Document document, json::parse(text));
-    TRY_ASSIGN(const std::string line, format.apply(document.root()));
-    out.append(line).append("\n");
+    auto line = templates::render(options.format, document.root());
+    if (!line) return std::unexpected(std::move(line).error().within("--format"));
+    out.append(*line).append("\n");
   }
   if (as_json) {
     writer.end_array();

@@ -4,9 +4,9 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/table.h"
-#include "cli/bulkhead/template.h"
 #include "json/parse.h"
 #include "json/writer.h"
+#include "template/template.h"
 
 namespace bulkhead::cli::engine {
 
@@ -36,36 +36,26 @@ std::string Listing::whole_table() const {
 }
 
 Result<std::string> Listing::by_template(std::string_view text, bool table) const {
-  TRY_ASSIGN(const Template format, Template::parse(text));
-  // A wrong field is an error without any row, too.
-  std::string names = "{";
-  for (const Column& field : fields_)
-    names.append(names.size() == 1 ? "\"" : ",\"")
-        .append(field.name)
-        .append("\":\"")
-        .append(table ? field.header : std::string_view())
-        .append("\"");
-  names += "}";
+  std::string names;
+  json::Writer writer(names);
+  writer.begin_object();
+  for (const Column& field : fields_) writer.member(field.name, field.header);
+  writer.end_object();
   TRY_ASSIGN(const json::Document headers, json::parse(names));
-  TRY_ASSIGN(const std::string header, format.apply(headers.root()));
-  std::vector<TableRow> lines;
-  const auto add = [&](const std::string& line) {
-    TableRow cells;
-    for (const std::string_view cell : split(line, '\t')) cells.emplace_back(printable(cell));
-    lines.push_back(std::move(cells));
-  };
-  if (table) add(header);
-  std::string out;
-  for (const std::vector<std::string>& row : rows_) {
-    const std::string object = as_json(row);
-    TRY_ASSIGN(const json::Document document, json::parse(object));
-    TRY_ASSIGN(const std::string line, format.apply(document.root()));
+  TRY_WITHIN("--format", templates::check_list(text, headers.root()));
+  std::vector<json::Document> documents;
+  std::vector<json::Value> rows;
+  for (std::vector<std::string> row : rows_) {
+    // What came from images must not move the columns of a table, nor steer a terminal.
     if (table)
-      add(line);
-    else
-      out.append(line).append("\n");
+      for (std::string& cell : row) cell = printable(cell);
+    TRY_ASSIGN(json::Document document, json::parse(as_json(row)));
+    rows.push_back(document.root());
+    documents.push_back(std::move(document));
   }
-  return table ? as_table(lines) : out;
+  auto out = templates::render_list(text, rows, headers.root());
+  if (!out) return std::unexpected(std::move(out).error().within("--format"));
+  return out;
 }
 
 Result<std::string> Listing::text(std::string_view format) const {
@@ -75,7 +65,7 @@ Result<std::string> Listing::text(std::string_view format) const {
     for (const std::vector<std::string>& row : rows_) out.append(as_json(row)).append("\n");
     return out;
   }
-  if (format.starts_with("table ")) return by_template(format.substr(6), true);
+  if (format.starts_with("table ")) return by_template(format, true);
   if (format.find("{{") == std::string_view::npos)
     return fail(ErrorKind::kUsage, "--format " + quoted(format) + ": no such format",
                 "table, json, or a template such as '{{.ID}} {{.Size}}'");
