@@ -1,11 +1,11 @@
 #include "runtime/checkpoint.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cinttypes>
+#include <climits>
 #include <cstdio>
 
 #include "base/text.h"

@@ -156,7 +156,6 @@ Result<Ends> make_socket() {
 
 // Why a criu that is there cannot be used: in the words of its own check.
 Error does_not_work(const std::string& program) {
-  std::string path = program;
   char name[] = "criu";
   char mode[] = "check";
   char* const arguments[] = {name, mode, nullptr};
@@ -166,7 +165,7 @@ Error does_not_work(const std::string& program) {
   std::string said;
   if (const auto null = open_at(AT_FDCWD, "/dev/null", O_RDWR)) {
     constexpr int kPatienceMilliseconds = 30'000;
-    const auto end = run_hook_process({.path = path.c_str(),
+    const auto end = run_hook_process({.path = program.c_str(),
                                        .argv = arguments,
                                        .envp = environment,
                                        .timeout_milliseconds = kPatienceMilliseconds,

@@ -1,8 +1,7 @@
 #include "runtime/restore.h"
 
-#include <limits.h>
-
 #include <algorithm>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <optional>

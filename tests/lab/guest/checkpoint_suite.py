@@ -13,6 +13,7 @@ import time
 from inside import (DISK, GROUPS, Suite, default_config, equal, expect, groups_of_containers, keys,
                     main, merge)
 from support.bundles import FULL
+from support.harness import Skip
 
 TESTS = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TESTS / "integration"), str(TESTS / "engines")]
@@ -209,7 +210,7 @@ def the_isolation_is_the_same_afterwards(work):
         equal(said.stderr.count("Read-only file system"), 2, said.stderr)
 
 
-@suite.test
+@full
 def limits_are_in_force_afterwards(work):
     limits = {"linux": {"resources": {"memory": {"limit": 48 << 20, "swap": 48 << 20},
                                       "pids": {"limit": 41}, "cpu": {"quota": 90000}}}}
@@ -232,7 +233,7 @@ def volumes(*pairs):
          "options": ["nosuid", "nodev", "size=1m"]}]}
 
 
-@suite.test
+@full
 def a_tmpfs_travels_and_a_volume_is_bound_again(work):
     here, there, fixed = (DISK / name for name in ("here", "there", "fixed"))
     for place in (here, there, fixed):
@@ -258,7 +259,7 @@ def a_tmpfs_travels_and_a_volume_is_bound_again(work):
         expect(not (fixed / "written").exists(), "a read-only volume was written")
 
 
-@suite.test
+@full
 def a_container_can_be_left_running(work):
     with Traveller(work, shell(COUNTER)) as container:
         container.counted()
@@ -272,7 +273,7 @@ def a_container_can_be_left_running(work):
             expect(time.monotonic() < deadline, "it does not go on")
 
 
-@suite.test
+@full
 def a_terminal_travels(work):
     config = shell("while read line; do echo got $line; done", {"process": {"terminal": True}})
     with Listener(work) as listener:
@@ -326,7 +327,7 @@ def wait_until(condition, what, seconds=90):
         time.sleep(0.2)
 
 
-@suite.test
+@full
 def what_cannot_be_checkpointed_goes_on(work):
     """An open connection, which CRIU takes along only when it is told to."""
     with Traveller(work, shell(CONNECTION + COUNTER)) as container:
@@ -344,7 +345,7 @@ def what_cannot_be_checkpointed_goes_on(work):
         expect(connected(container), "the connection is gone")
 
 
-@suite.test
+@full
 def what_is_less_isolated_than_asked_is_not_restored(work):
     """A checkpoint without a filter, under a configuration that has one; and a broken one."""
     config = shell("while :; do sleep 1; done")
@@ -487,6 +488,22 @@ def an_attached_restore_passes_the_exit_code_on(work):
         done = container.start("restore", "--image-path", container.images)
         equal(done.returncode, 7, done.stderr)
         container.nothing_is_left()
+
+
+@full
+def an_apparmor_profile_is_the_same(work):
+    if "apparmor" not in pathlib.Path("/sys/kernel/security/lsm").read_text():
+        raise Skip("AppArmor is not in force")
+    profile = work.directory / "profile"
+    profile.write_text("profile traveller flags=(attach_disconnected, mediate_deleted) {\n"
+                       "  file,\n  capability,\n  signal,\n  network,\n  ptrace,\n"
+                       "  deny /etc/passwd r,\n}\n")
+    subprocess.run(["apparmor_parser", "--replace", "--skip-cache", str(profile)], check=True)
+    config = shell("while :; do sleep 1; done", {"process": {"apparmorProfile": "traveller"}})
+    with Traveller(work, config) as container:
+        container.move()
+        label = pathlib.Path(f"/proc/{container.state()['pid']}/attr/current").read_text()
+        equal(label, "traveller (enforce)\n", "label")
 
 
 @full
