@@ -10,6 +10,6 @@
 namespace bulkhead::runtime {
 
 std::string encode_record(const Record& record);
-Result<Record> decode_record(std::string_view json);
+Result<Record> decode_record(std::string_view text);
 
 }  // namespace bulkhead::runtime
