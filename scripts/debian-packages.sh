@@ -6,6 +6,7 @@
 packages_build=(
   g++ cmake ninja-build pkg-config python3
   nlohmann-json3-dev libfmt-dev libisal-dev libzstd-dev libssl-dev
+  libcurl4-openssl-dev libtomlplusplus-dev
   busybox-static
 )
 # What the tests need beside it: the test libraries, the checkers, and the programs that stand
@@ -14,8 +15,8 @@ packages_test=(
   libgtest-dev libseccomp-dev libarchive-dev zlib1g-dev git strace time procps util-linux iproute2 nftables uidmap
   clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
   shellcheck python3-jsonschema man-db systemd dbus podman conmon catatonit docker.io containerd crun runc
-  skopeo buildah umoci docker-registry golang-github-containers-common zstd libcap2-bin attr erofs-utils
-  e2fsprogs
+  skopeo buildah umoci docker-registry golang-github-containers-common openssl ca-certificates zstd
+  libcap2-bin attr erofs-utils e2fsprogs
 )
 # What the lab needs: an emulator, and what makes its guests' kernels, disks and policies.
 packages_lab=(

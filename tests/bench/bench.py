@@ -280,6 +280,15 @@ class Benchmarks:
         import snapshots
         snapshots.run(self)
 
+    def pull(self):
+        images.run(self, "pull")
+
+    def push(self):
+        images.run(self, "push")
+
+    def unpack(self):
+        images.run(self, "unpack")
+
     def system_calls(self):
         print("### System calls of one run of an engine's spec\n")
         if not shutil.which("strace"):
@@ -382,6 +391,7 @@ ALL = {
     "parallel": Benchmarks.parallel,
     "memory": Benchmarks.least_memory,
     "pull": Benchmarks.pull,
+    "push": Benchmarks.push,
     "unpack": Benchmarks.unpack,
 }
 

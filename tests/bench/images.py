@@ -1,5 +1,5 @@
 """Bringing an image of a realistic size into a store: from a registry on loopback (`pull`) and from a layout
-on this machine (`unpack`), beside other engines. Everything lies on tmpfs. What is counted is the whole work:
+on this machine (`unpack`), or to a registry (`push`), beside other engines. Everything lies on tmpfs. What is counted is the whole work:
 the daemons' CPU time and memory with the client's."""
 
 import contextlib
@@ -129,6 +129,20 @@ class Images:
                             self.podman("rmi", "-f", reference))
         yield Candidate(OURS, [BUILD / "bin/bulkhead", "--root", store, "pull", "--quiet", reference],
                         ["rm", "-rf", store])
+
+    def pushing(self, key):
+        """Each pushes into a registry that has nothing: cleaning up empties it."""
+        reference, store = self.reference(key), self.data / "bulkhead"
+        ours = [BUILD / "bin/bulkhead", "--root", store]
+        self.push(key)
+        pulled = self.enclosure.call(*ours, "pull", "--quiet", reference, timeout=120)
+        if pulled.returncode != 0:
+            raise Unavailable(f"{OURS} pull: {pulled.stderr.strip()[-300:]}")
+        empty = ["rm", "-rf", self.data / "registry/docker"]
+        self.enclosure.call(*empty)
+        yield Candidate("skopeo", ["skopeo", "copy", "-q", "--dest-tls-verify=false",
+                                   f"oci:{self.layouts[key].path}:latest", f"docker://{reference}"], empty)
+        yield Candidate(OURS, [*ours, "push", "--quiet", reference], empty)
 
     def unpacking(self, key):
         layout, store = self.layouts[key].path, self.data / "bulkhead"
@@ -283,7 +297,8 @@ def run(benchmarks, kind):
             key = (how, count)
             if kind == "pull":
                 images.push(key)
-            candidates = list(images.pulling(key) if kind == "pull" else images.unpacking(key))
+            make = {"pull": images.pulling, "push": images.pushing, "unpack": images.unpacking}[kind]
+            candidates = list(make(key))
             layers = "one layer" if count == 1 else f"{count} layers"
             found = table(images, f"{kind}, {how}, {layers}", candidates, rounds, size)
             for name, figures in found.items():

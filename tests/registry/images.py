@@ -16,6 +16,7 @@ CONFIG = OCI + "config.v1+json"
 DOCKER_MANIFEST = DOCKER + "v2+json"
 DOCKER_INDEX = DOCKER + "list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+MEBIBYTE = 1 << 20
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
@@ -98,3 +99,12 @@ class Index:
                            "size": len(image.manifest), "platform": image.platform}
                           for image in images]}).encode()
         self.digest = digest(self.manifest)
+
+
+def big_image(seed=1, layers=1, size=12 * MEBIBYTE):
+    return Image([{f"file{number}": noise(size, seed * 100 + number)} for number in range(layers)],
+                 "plain")
+
+
+def blob_of(image, number=0):
+    return image.layers[number]["digest"]

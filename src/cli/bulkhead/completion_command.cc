@@ -1,5 +1,6 @@
 #include "cli/bulkhead/command.h"
 #include "cli/bulkhead/image_options.h"
+#include "cli/bulkhead/registry_options.h"
 #include "cli/bulkhead/run_options.h"
 #include "cli/bulkhead/system_options.h"
 
@@ -66,6 +67,32 @@ std::string image_cases() {
     text.append(files ? " $(compgen -f -- \"$word\")" : "").append(") ;;\n");
   }
   return text;
+}
+
+// "    pull) ... ;;": a command with these options, and images of the store as its arguments.
+std::string registry_case(std::string_view name, std::span<const Option> options,
+                          std::string_view arguments) {
+  std::string words;
+  for (const Option& option : options) words.append("--").append(option.name).append(" ");
+  return "    " + std::string(name) +
+         ")\n"
+         "      if [[ $previous == --registries-conf ]]; then\n"
+         "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
+         "      else\n"
+         "        COMPREPLY=($(compgen -W \"" +
+         words + "--help " + std::string(arguments) +
+         "\" -- \"$word\"))\n"
+         "      fi ;;\n";
+}
+
+std::string registry_cases() {
+  constexpr std::string_view kImages =
+      "$(bulkhead images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)";
+  RegistryOptions ignored;
+  return registry_case("pull", pull_options(ignored), kImages) +
+         registry_case("push", push_options(ignored), kImages) +
+         registry_case("login", login_options(ignored), "") +
+         registry_case("logout", logout_options(ignored), "");
 }
 
 std::string bash_script() {
@@ -139,7 +166,8 @@ std::string bash_script() {
          "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "
          "|\n"
          "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n" +
-         image_cases() + "    image) COMPREPLY=($(compgen -W '" + joined(of_image) +
+         image_cases() + registry_cases() + "    image) COMPREPLY=($(compgen -W '" +
+         joined(of_image) +
          " --help' -- \"$word\")) ;;\n"
          "    system) COMPREPLY=($(compgen -W 'check df integrate --help' -- \"$word\")) ;;\n"
          "    'system integrate')\n"
