@@ -379,6 +379,12 @@ class Benchmarks:
         images.run(self, "unpack")
 
 
+def store_bench(*sizes):
+    os.environ.setdefault("BULKHEAD_BUILD", str(bench_machine.BUILD))
+    import store  # its own modules are not needed for the others
+    return store.run(*sizes)
+
+
 ALL = {
     "run": Benchmarks.run,
     "run-without-seccomp": Benchmarks.run_without_seccomp,
@@ -393,6 +399,8 @@ ALL = {
     "pull": Benchmarks.pull,
     "push": Benchmarks.push,
     "unpack": Benchmarks.unpack,
+    "store": lambda benchmarks: benchmarks.report.results.update(store_bench(
+        *((100, 20) if benchmarks.arguments.quick else ()))),
 }
 
 

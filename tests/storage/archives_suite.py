@@ -30,26 +30,26 @@ def members(path):
 
 @suite.test
 def takes_every_format_and_compression_to_the_same_image(store):
-    for how in ("", "gzip", "zstd"):
-        for compress_layers in ("", "gzip", "zstd"):
-            image = two_layers(compression=compress_layers)
-            for kind, write in (("docker", image.write_docker_archive),
-                                ("oci", image.write_oci_archive)):
-                path = write(store.directory / "archive", "some/name:tag")
-                path.write_bytes(compressed(path.read_bytes(), how))
-                said = store.does("load", "--input", path)
-                equal(said, "Loaded image: some/name:tag\n", f"{kind} {how}")
-                with open(path, "rb") as file:
-                    equal(store.does("load", stdin=file), said, f"{kind} {how} from a file")
-                equal(store.does("load", input=path.read_bytes(), text=False).decode(), said,
-                      f"{kind} {how} from a pipe")
-                equal(store.inspect("some/name:tag")["Id"], "sha256:" + image.id)
-                with store.tree("some/name:tag") as tree:
-                    equal(sorted(tree_of(tree)), [b".", b"d", b"two"], f"{kind} {how}")
-                store.check(f"{kind} {how}")
-            store.does("rmi", "some/name:tag")
-            store.does("image", "prune", "--all", "--force")
-            equal(store.left(), [], "left")
+    # The archive's compression, that of its layers, and how it is handed in.
+    for number, (how, of_layers) in enumerate((("", ""), ("gzip", ""), ("zstd", "gzip"),
+                                               ("", "zstd"), ("", "gzip"), ("gzip", "zstd"))):
+        image = two_layers(compression=of_layers)
+        write = (image.write_docker_archive, image.write_oci_archive)[number % 2]
+        what = f"{write.__name__}, {how}, layers {of_layers}"
+        path = write(store.directory / "archive", "some/name:tag")
+        path.write_bytes(compressed(path.read_bytes(), how))
+        for words, more in ((("-i", path), {}), ((), {"stdin": path.open("rb")}),
+                            ((), {"input": path.read_bytes()})):
+            said = store.does("load", *words, text=False, **more).decode()
+            equal(said, "Loaded image: some/name:tag\n", what)
+            equal(store.inspect("some/name:tag")["Id"], "sha256:" + image.id)
+            with store.tree("some/name:tag") as tree:
+                equal(sorted(tree_of(tree)), [b".", b"d", b"two"], what)
+            if "input" not in more:
+                store.does("rmi", "some/name:tag")
+                equal(store.left(), [], f"{what}: left")
+        store.check(what)
+        store.does("rmi", "some/name:tag")
 
 
 @suite.test
@@ -269,7 +269,9 @@ def refuses_archives_that_lie_or_lead_out(store):
     for what, archive in hostile_archives():
         path = store.directory / "evil"
         path.write_bytes(archive)
-        for words, more in ((("-i", path), {}), ((), {"input": archive, "text": False})):
+        # Half of them through a pipe.
+        way = [(("-i", path), {}), ((), {"input": archive, "text": False})][len(what) % 2]
+        for words, more in (way,):
             CANARY.unlink(missing_ok=True)
             done = store.call("load", *words, **more)
             expect(not CANARY.exists(), f"{what}: it reached {CANARY}")

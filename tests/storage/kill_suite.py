@@ -13,7 +13,7 @@ from image_maker import Image, tar_of
 from store_support import FULL, Suite, equal, expect, main
 
 suite = Suite("kill")
-ROUNDS = 500 if FULL else 25
+ROUNDS = 500 if FULL else 12
 
 
 def image_of(number, files=60):
@@ -189,7 +189,7 @@ def a_full_disk_at_every_write(store):
     mount = store.directory / "small"
     mount.mkdir()
     failed, most = 0, 3200
-    step = 64 if FULL else 400
+    step = 64 if FULL else 500
     for size in range(200, most, step):
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k,mode=700", "small",
                         str(mount)], check=True)
