@@ -45,7 +45,8 @@ class ErofsSnapshots : public SnapshotTest, public ::testing::WithParamInterface
 void describe_tree(int directory, const std::string& path,
                    std::map<std::string, std::string>& out) {
   const Fd here(::openat(directory, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  DIR* const stream = ::fdopendir(::dup(here.get()));
+  const int own = ::dup(here.get());
+  DIR* const stream = own < 0 ? nullptr : ::fdopendir(own);
   if (stream == nullptr) return;
   while (const struct dirent* const entry = ::readdir(stream)) {
     const std::string name = entry->d_name;

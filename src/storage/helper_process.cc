@@ -64,6 +64,7 @@ Result<void> run_helper_process(const std::vector<std::string>& words) {
   Fd in(ends[1]);
   std::vector<std::string> copies = words;
   std::vector<char*> arguments;
+  arguments.reserve(copies.size() + 1);
   for (std::string& word : copies) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   const pid_t parent = ::getpid();

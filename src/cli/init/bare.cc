@@ -28,16 +28,15 @@ __asm__(
     "  andq $-16, %rsp\n"
     "  call bulkhead_init_start\n");
 
-// Compilers call these by themselves.
+// Compilers call these by themselves. Not as loops: those would be made into calls of themselves.
 extern "C" [[gnu::used]] void* memset(void* to, int byte, unsigned long size) {
-  auto* at = static_cast<char*>(to);
-  while (size-- > 0) *at++ = static_cast<char>(byte);
+  void* at = to;
+  __asm__ volatile("rep stosb" : "+D"(at), "+c"(size) : "a"(byte) : "memory");
   return to;
 }
 extern "C" [[gnu::used]] void* memcpy(void* to, const void* from, unsigned long size) {
-  auto* at = static_cast<char*>(to);
-  const auto* source = static_cast<const char*>(from);
-  while (size-- > 0) *at++ = *source++;
+  void* at = to;
+  __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(size) : : "memory");
   return to;
 }
 

@@ -9,9 +9,10 @@
 // is known to raw_call.h no C library; a start costs it about as little as a fork.
 #include <asm/signal.h>
 #include <asm/termbits.h>
-#include <errno.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+
+#include <cerrno>
 
 #include "cli/init/bare.h"
 

@@ -84,7 +84,7 @@ TEST_F(ErofsWriter, WritesToTheOutputOnly) {
                                       0600) >= 0;
                     }),
             kDid);
-  const auto writes_to = [](std::string path) {
+  const auto writes_to = [](const std::string& path) {
     return [path] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0; };
   };
   EXPECT_EQ(attempt(false, writes_to(layer_ + "/made")), kDid) << "the control";

@@ -69,11 +69,11 @@ Result<void> limit_size(int layer) {
 [[noreturn]] void become_writer(const std::string& program, int layer, int output, int said,
                                 pid_t parent, ErofsWriterConfinement& confinement) {
   const auto give_up = [](std::string_view text) {
-    (void)write_all(2, text.data(), text.size());
-    ::_exit(1);
+    ::_exit(write_all(2, text.data(), text.size()) ? 1 : 2);
   };
   std::vector<std::string> words = arguments_of(program);
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   char locale[] = "LC_ALL=C.UTF-8";
