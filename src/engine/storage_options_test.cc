@@ -99,13 +99,14 @@ TEST(Init, StandsBeforeTheProgramInADevOfTheContainersOwn) {
   options.command = {"true"};
   const auto wish = read_wish(options);
   ASSERT_TRUE(wish);
-  const auto mounts = compose_mounts(*wish, "/opt/bulkhead-init");
-  EXPECT_EQ(mounts.back().destination, kInitPath);
-  EXPECT_EQ(mounts.back().source, "/opt/bulkhead-init");
-  EXPECT_NE(std::ranges::find(mounts.back().options, "ro"), mounts.back().options.end());
   Circumstances circumstances;
   circumstances.id = std::string(64, 'a');
   circumstances.host_memory = 1 << 30;
+  circumstances.init = "/opt/bulkhead-init";
+  const auto mounts = compose_mounts(*wish, circumstances);
+  EXPECT_EQ(mounts.back().destination, kInitPath);
+  EXPECT_EQ(mounts.back().source, "/opt/bulkhead-init");
+  EXPECT_NE(std::ranges::find(mounts.back().options, "ro"), mounts.back().options.end());
   const auto composed = compose(*wish, {}, circumstances);
   ASSERT_TRUE(composed) << composed.error().message();
   EXPECT_EQ(composed->spec.process->args, (std::vector<std::string>{"/dev/init", "true"}));
