@@ -12,6 +12,7 @@
 #include "json/writer.h"
 #include "launch/plan.h"
 #include "oci/validate.h"
+#include "policy/policy.h"
 #include "runtime/warnings.h"
 
 namespace bulkhead::engine {
@@ -143,8 +144,9 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   TRY_ASSIGN(Prepared prepared, prepare(without_pull));
   // Any range of the pool stands for the one that a container would get.
   TRY_ASSIGN(const isolation::IdRange pool, isolation::configured_id_pool());
-  prepared.circumstances.first_uid = HostUid(pool.first);
-  prepared.circumstances.first_gid = HostGid(pool.first);
+  const std::uint32_t first = ids_for(prepared).shared_first.value_or(HostUid(pool.first)).value();
+  prepared.circumstances.first_uid = HostUid(first);
+  prepared.circumstances.first_gid = HostGid(first);
   TRY_ASSIGN(const Composed composed,
              compose(prepared.wish, prepared.image, prepared.circumstances));
   TRY(oci::validate(composed.spec));
@@ -154,6 +156,12 @@ Result<ExplainedRun> explain_run(const RunOptions& options) {
   TRY_ASSIGN(const launch::ContainerPlan plan, plan_of(prepared, composed, host));
 
   ExplainedRun run;
+  TRY_ASSIGN(const auto policy, policy::read_policy());
+  if (policy)
+    run.forbidden = policy::violations(*policy, {.spec = composed.spec,
+                                                 .container = prepared.circumstances.id,
+                                                 .image = prepared.circumstances.image,
+                                                 .own_mounts = own_mounts_of(prepared)});
   run.image = prepared.circumstances.image;
   run.arguments = composed.spec.process->args;
   run.user = std::to_string(prepared.circumstances.user.uid.value()) + ":" +
@@ -203,6 +211,8 @@ std::string explain_as_text(const ExplainedRun& run) {
     for (const isolation::Fact& fact : explanation.facts)
       out += "    - " + wrapped(fact_text(fact), 6) + "\n";
   }
+  if (!run.forbidden.empty()) out += "\nForbidden by the host's policy:\n";
+  for (const std::string& line : run.forbidden) out += "  - " + wrapped(line, 4) + "\n";
   out += "\nNot isolated:\n";
   for (const std::string& line : run.not_isolated) out += "  - " + wrapped(line, 4) + "\n";
   return out;
@@ -247,6 +257,7 @@ std::string explain_as_json(const ExplainedRun& run) {
   writer.end_array();
   strings("notIsolated", run.not_isolated);
   strings("warnings", run.warnings);
+  strings("forbidden", run.forbidden);
   writer.end_object();
   out += '\n';
   return out;

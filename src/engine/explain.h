@@ -24,6 +24,7 @@ struct ExplainedRun {
   std::vector<ExplainedLayer> layers;  // in the order in which they are applied
   std::vector<std::string> not_isolated;
   std::vector<std::string> warnings;
+  std::vector<std::string> forbidden;  // what the host's policy has against it
 };
 
 // The same plan that run() would carry out, without carrying it out. Brings the image into the store

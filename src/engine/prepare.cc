@@ -183,6 +183,16 @@ IdWish ids_for(const Prepared& prepared) {
   return ids;
 }
 
+std::vector<std::string> own_mounts_of(const Prepared& prepared) {
+  std::vector<std::string> destinations;
+  if (!prepared.wish.sharing.user.host())
+    for (const DeviceNode& node : prepared.circumstances.devices) destinations.push_back(node.path);
+  if (prepared.joined)
+    for (const isolation::HandedMount& mount : prepared.joined->mounts)
+      destinations.push_back(mount.destination);
+  return destinations;
+}
+
 Result<std::vector<isolation::HandedMount>> make_handed_mounts(Prepared& prepared) {
   const Circumstances& circumstances = prepared.circumstances;
   std::vector<isolation::HandedMount> mounts;

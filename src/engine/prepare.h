@@ -36,6 +36,9 @@ Result<Prepared> prepare(const RunOptions& options);
 // Which ids of the host the container is to have.
 IdWish ids_for(const Prepared& prepared);
 
+// The destinations of what make_handed_mounts() makes.
+std::vector<std::string> own_mounts_of(const Prepared& prepared);
+
 // The mounts that the launch puts into the container; `circumstances` has its ids by now.
 Result<std::vector<isolation::HandedMount>> make_handed_mounts(Prepared& prepared);
 

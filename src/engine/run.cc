@@ -112,6 +112,8 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
                                             .defaults = composed.defaults,
                                             .root_maker = &root,
                                             .handed_mounts = mounts,
+                                            .image = prepared.circumstances.image,
+                                            .opened = composed.opened,
                                             // Nobody else would keep its limits of time, or
                                             // give back what it has of the host.
                                             .dies_with_us = true});

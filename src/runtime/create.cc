@@ -23,6 +23,7 @@
 #include "launch/joins.h"
 #include "oci/decode.h"
 #include "oci/validate.h"
+#include "policy/enforce.h"
 #include "runtime/activation.h"
 #include "runtime/child_hooks.h"
 #include "runtime/console_socket.h"
@@ -227,6 +228,28 @@ bool has_hooks_before_start(const oci::Spec& spec) {
           !spec.hooks->create_container.empty() || !spec.hooks->start_container.empty());
 }
 
+// What the host's administrator has to say about it.
+Result<void> ask_policy(const NewContainer& wanted, const ContainerPlan& plan) {
+  TRY_ASSIGN(const std::optional<policy::Policy> policy, policy::read_policy());
+  if (!policy) return {};
+  std::vector<std::string> weakened(wanted.opened.begin(), wanted.opened.end());
+  plan.for_each([&]<class Layer>(const typename Layer::Plan& layer) {
+    if (!wanted.opened.empty()) return;
+    if (const isolation::Explanation explanation = Layer::explain(layer);
+        explanation.standing == isolation::Standing::kOpened)
+      weakened.push_back(std::string(Layer::kName) + ": " + explanation.reason);
+  });
+  std::vector<std::string> own_mounts;
+  for (const isolation::HandedMount& handed : wanted.handed_mounts)
+    own_mounts.push_back(handed.destination);
+  return policy::enforce(*policy,
+                         {.spec = wanted.spec,
+                          .container = wanted.options.id,
+                          .image = wanted.image,
+                          .own_mounts = std::move(own_mounts)},
+                         weakened);
+}
+
 // Everything after the plan stands: from the first thing on disk to the process that is ready.
 Result<Container> carry_out(const NewContainer& wanted, const Planned& planned,
                             const isolation::HostFacts& host, Helpers& helpers, Undo& undo) {
@@ -421,6 +444,7 @@ Result<Container> make_container(NewContainer wanted) {
   for (const std::string& layer : wanted.options.common.removed_layers)
     if (!plan.remove(layer)) return fail(ErrorKind::kUsage, "no layer is named " + layer);
   TRY_ASSIGN(std::optional<isolation::ResctrlPlan> resctrl, plan_resctrl(wanted));
+  TRY(ask_policy(wanted, plan));
   return carry_out(wanted, {std::move(plan), std::move(parent_mounts), std::move(resctrl)}, host,
                    helpers, undo);
 }

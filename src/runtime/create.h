@@ -40,6 +40,10 @@ struct NewContainer {
   isolation::Defaults defaults;
   RootMaker* root_maker = nullptr;
   std::span<const isolation::HandedMount> handed_mounts = {};
+  // For the host's policy and its log: which image it is, where that is known for certain, and what its
+  // user has opened.
+  std::string image = {};
+  std::span<const std::string> opened = {};
   // With kStartAtOnce: the container's first process is killed when this process dies.
   bool dies_with_us = false;
 };

@@ -1,4 +1,5 @@
 #include "runtime/restore.h"
+#include "policy/enforce.h"
 
 #include <algorithm>
 #include <climits>
@@ -308,6 +309,11 @@ Result<Container> restore(const RestoreOptions& options, const Bundle& bundle) {
   TRY_ASSIGN(const isolation::CgroupLimits::Plan groups,
              isolation::CgroupLimits::describe(request, host));
   const Record record = new_record(options.create, spec, bundle.path, groups);
+  TRY_ASSIGN(const std::optional<policy::Policy> policy, policy::read_policy());
+  if (policy)
+    TRY(policy::enforce(
+        *policy, {.spec = spec, .container = options.create.id, .image = {}, .own_mounts = {}},
+        {}));
   TRY(check_cgroup_mode(spec, record, options.criu.cgroup_mode));
   Restoring stages(spec, record, host, expected_label(spec, options, host), undo);
   TRY_ASSIGN(const CriuWorker worker, CriuWorker::start(given.surroundings));

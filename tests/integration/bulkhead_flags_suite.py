@@ -369,6 +369,55 @@ def a_group_above_the_containers(host):
 
 
 @suite.test
+def the_hosts_policy_is_kept(host):
+    """In a mount namespace of its own: the host's /etc/bulkhead is left alone."""
+    place = host.directory / "policy"
+    place.mkdir()
+    log = place / "audit.log"
+    policy = place / "policy.json"
+
+    def call(*words):
+        script = ('mkdir -p /etc/bulkhead && mount -t tmpfs none /etc/bulkhead && chmod 755 /etc/bulkhead '
+                  f'&& cp -p {policy} /etc/bulkhead/policy.json && exec "$@"')
+        return subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh",
+                               *host.command(*words)], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60, check=False)
+
+    had = os.path.isdir("/etc/bulkhead")
+    try:
+        policy.write_text(json.dumps({
+            "forbid": ["privileged", "host-network", "host-mounts"], "hostMounts": [str(place)],
+            "processes": 100, "audit": str(log)}))
+        policy.chmod(0o644)
+        plain = ("--pids-limit", "50", "busybox", "echo", "hello")
+        done = call("run", "--rm", *plain)
+        equal((done.returncode, done.stdout), (0, "hello\n"), done.stderr)
+        for flags, word in ((("--network", "host"), "host-network"), (("--privileged",), "privileged"),
+                            (("-v", "/etc:/x"), "host-mounts"), (("--pids-limit", "101"), "processes")):
+            words = (*flags, *(plain[2:] if flags[0] == "--pids-limit" else plain))
+            done = call("run", "--rm", *words)
+            equal(done.returncode, 125, f"{flags}: {done.stderr}")
+            expect("the host's policy forbids" in done.stderr and f"{word}: " in done.stderr, done.stderr)
+            equal(host.run(*words).returncode, 0, f"positive control: {flags} without the policy")
+            done = call("policy", "check", "run", *words)
+            expect(done.returncode == 1 and f"forbidden: {word}: " in done.stdout, done)
+        equal(call("run", "--rm", "-v", f"{place}:/x", *plain).returncode, 0, "a tree that is allowed")
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        equal([line["event"] for line in lines], ["start", *["refused"] * 4, "start"])
+        expect(all(line["uid"] == 0 and line["container"] for line in lines), lines)
+        expect(any("network" in text for text in lines[1]["weakened"]), lines[1])
+        for text, mode in (("{", 0o644), ('{"forbid": ["banana"]}', 0o644), ("{}", 0o666)):
+            policy.write_text(text)
+            policy.chmod(mode)
+            done = call("run", "--rm", *plain)
+            expect(done.returncode == 125 and "policy" in done.stderr, f"{text}: {done}")
+            equal(call("policy", "check").returncode, 125, text)
+    finally:
+        if not had:
+            os.rmdir("/etc/bulkhead")
+
+
+@suite.test
 def every_missing_option_says_what_to_use(host):
     help_text = host.call("run", "--help").stdout
     for flag in ("-d", "-p", "--dns", "--restart", "--log-driver", "--health-cmd", "--volumes-from"):

@@ -11,7 +11,7 @@ _BASE = {"base"}
 _SYS = _BASE | {"sys"}
 _OCI = _BASE | {"json", "oci"}
 _ISOLATION = _SYS | _OCI | {"isolation"}
-_RUNTIME = _ISOLATION | {"launch", "observe"}
+_RUNTIME = _ISOLATION | {"launch", "observe", "policy"}
 _ENGINE = _RUNTIME | {"runtime", "storage", "network", "supervise"}
 ALLOWED = {
     "base": set(),
@@ -19,6 +19,7 @@ ALLOWED = {
     "json": _BASE,
     "template": _BASE | {"json"},
     "oci": _OCI,
+    "policy": _SYS | _OCI,
     "isolation": _SYS | _OCI,
     "launch": _ISOLATION,
     "observe": _ISOLATION,

@@ -32,7 +32,7 @@ struct Command {
 extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kSystemCommand,
     kCompletionCommand, kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand,
     kSaveCommand, kLoadCommand, kImportCommand, kInspectCommand, kImagePruneCommand, kPullCommand,
-    kPushCommand, kLoginCommand, kLogoutCommand, kOutdatedCommand;
+    kPushCommand, kLoginCommand, kLogoutCommand, kOutdatedCommand, kPolicyCommand;
 std::span<const Command* const> commands();
 std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...
 

@@ -161,6 +161,7 @@ std::string bash_script() {
          "        COMPREPLY=($(compgen -W \"busybox oci: oci-archive: $(_bulkhead_images)\" -- "
          "\"$word\") $(compgen -f -- \"$word\"))\n"
          "      fi ;;\n"
+         "    policy) COMPREPLY=($(compgen -W 'check run --help' -- \"$word\")) ;;\n"
          "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n"
          "    ps) COMPREPLY=($(compgen -W '--all --format --help' -- \"$word\")) ;;\n"
          "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "

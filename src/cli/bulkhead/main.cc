@@ -13,10 +13,10 @@ namespace bulkhead::cli::engine {
 namespace {
 
 constexpr std::array kCommands{
-    &kRunCommand,    &kExplainCommand, &kPullCommand,    &kPushCommand,      &kLoginCommand,
-    &kLogoutCommand, &kPsCommand,      &kRmCommand,      &kImagesCommand,    &kImageCommand,
-    &kTagCommand,    &kRmiCommand,     &kHistoryCommand, &kInspectCommand,   &kSaveCommand,
-    &kLoadCommand,   &kImportCommand,  &kSystemCommand,  &kCompletionCommand};
+    &kRunCommand,    &kExplainCommand, &kPullCommand,    &kPushCommand,    &kLoginCommand,
+    &kLogoutCommand, &kPsCommand,      &kRmCommand,      &kImagesCommand,  &kImageCommand,
+    &kTagCommand,    &kRmiCommand,     &kHistoryCommand, &kInspectCommand, &kSaveCommand,
+    &kLoadCommand,   &kImportCommand,  &kSystemCommand,  &kPolicyCommand,  &kCompletionCommand};
 
 }  // namespace
 
