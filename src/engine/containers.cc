@@ -1,89 +1,134 @@
 #include "engine/containers.h"
 
-#include <map>
-#include <optional>
+#include <algorithm>
 
 #include "base/text.h"
+#include "engine/detached.h"
+#include "engine/ending.h"
 #include "engine/holdings.h"
+#include "engine/metadata.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
-#include "json/parse.h"
 #include "runtime/record.h"
-#include "runtime/remove.h"
-#include "storage/store.h"
+#include "supervise/client.h"
 #include "sys/file.h"
 
 namespace bulkhead::engine {
 namespace {
 
-std::string text_of(const json::Value& object, std::string_view key) {
-  const json::Value* const value = object.find(key);
-  return value == nullptr ? std::string() : std::string(value->as_string());
-}
-
-// The record that a kept container has of its end.
-Result<bool> read_kept(int store, ListedContainer& container) {
-  const std::string path = container_path(container.id) + "/" + kRecordFile;
-  const auto text = read_file_at(store, path.c_str(), 1 << 16);
-  if (!text) {
-    if (text.error().kind() == ErrorKind::kNotFound) return false;
-    return std::unexpected(text.error());
-  }
-  auto document = json::parse(*text);
-  if (!document) return std::unexpected(std::move(document).error().within(path));
-  const json::Value& root = document->root();
-  container.name = text_of(root, "name");
-  container.image = text_of(root, "image");
-  container.started = text_of(root, "started");
-  if (const json::Value* const code = root.find("exitCode"))
-    container.exit_code = static_cast<int>(code->as_int64().value_or(0));
-  container.status = ContainerStatus::kExited;
-  return true;
-}
-
 // What the runtime knows of a container that has not ended.
-void read_running(const std::string& state_root, ListedContainer& container) {
-  const auto directory = runtime::ContainerDirectory::open(state_root, container.id);
-  if (!directory) return;
-  const auto record = directory->read_record();
-  if (!record) return;
-  const auto annotation = [&](const char* key) {
-    const auto found = record->annotations.find(key);
-    return found == record->annotations.end() ? std::string() : found->second;
+struct Seen {
+  runtime::Record record;
+  runtime::Observation observation;
+};
+std::optional<Seen> see(const StoreOptions& options, const std::string& id) {
+  const auto directory = runtime::ContainerDirectory::open(state_root_of(options), id);
+  if (!directory) return std::nullopt;
+  auto record = directory->read_record();
+  if (!record) return std::nullopt;
+  const auto observation = directory->observe(*record);
+  if (!observation) return std::nullopt;
+  return Seen{*std::move(record), *observation};
+}
+
+void tell_of_foreground(const Seen& seen, ListedContainer& container) {
+  const auto annotation = [&](std::string_view key) {
+    const auto found = seen.record.annotations.find(std::string(key));
+    return found == seen.record.annotations.end() ? std::string() : found->second;
   };
   container.name = annotation("org.bulkhead.name");
   container.image = annotation("org.bulkhead.image");
-  container.started = record->created;
+  container.created = container.started = seen.record.created;
+  container.stop_signal = annotation(kStopSignalAnnotation);
+  container.stop_timeout =
+      parse_number<std::int64_t>(annotation(kStopTimeoutAnnotation)).value_or(10);
 }
 
-Result<void> remove_from_runtime(const std::string& state_root, const std::string& id) {
-  auto directory = runtime::ContainerDirectory::open_locked(state_root, id);
-  if (!directory) {
-    if (directory.error().kind() == ErrorKind::kNotFound) return {};
-    return std::unexpected(std::move(directory).error());
+std::optional<ContainerStatus> live_status(const std::optional<Seen>& seen) {
+  if (!seen) return std::nullopt;
+  if (seen->observation.status == runtime::Status::kRunning) return ContainerStatus::kRunning;
+  if (seen->observation.status == runtime::Status::kPaused) return ContainerStatus::kPaused;
+  return std::nullopt;
+}
+
+ContainerStatus recorded_status(const LifeRecord& life) {
+  switch (life.status) {
+    case LifeStatus::kCreated: return ContainerStatus::kCreated;
+    case LifeStatus::kRestarting: return ContainerStatus::kRestarting;
+    case LifeStatus::kRunning:  // it has just ended, and its monitor is writing that down
+    case LifeStatus::kExited: break;
   }
-  // Killed before it had written its record: then nothing but the directory has been made.
-  const auto record = directory->read_record();
-  if (!record) return std::move(*directory).remove();
-  TRY_ASSIGN(const runtime::Observation observation, directory->observe(*record));
-  TRY(runtime::remove_container(*std::move(directory), *record, observation));
-  return {};
+  return ContainerStatus::kExited;
 }
 
-// Nobody stands by the container: the lock on its directory is free.
-bool is_abandoned(int store, const std::string& id) {
-  return hold_container(store, id).has_value();
+Result<std::optional<ListedContainer>> look(const StoreOptions& options,
+                                            const storage::Store& store, const std::string& id,
+                                            bool& needs_repair) {
+  ListedContainer container;
+  container.id = id;
+  container.name = id.substr(0, 12);
+  const auto directory = open_container(store.get(), id);
+  if (!directory && directory.error().kind() == ErrorKind::kNotFound) return std::nullopt;
+  if (!directory) return std::unexpected(directory.error());
+  TRY_ASSIGN(container.storage, read_storage_record(store.get(), container_path(id)));
+  TRY_ASSIGN(container.record, read_container_record(directory->get()));
+  if (!container.record) {
+    // In the foreground of a `bulkhead run`, or on the way to somewhere else.
+    const bool abandoned = hold_container(store.get(), id).has_value();
+    const auto seen = see(options, id);
+    container.status = abandoned ? ContainerStatus::kDead : ContainerStatus::kRunning;
+    if (seen) {
+      tell_of_foreground(*seen, container);
+      container.pid = seen->observation.init.pid.value();
+    }
+    return container;
+  }
+  TRY_ASSIGN(container.life, read_life_record(directory->get()));
+  container.name = container.record->name;
+  container.image = container.record->image;
+  container.created = container.record->created;
+  container.started = container.life.started;
+  container.stop_signal = container.record->stop_signal;
+  container.stop_timeout = container.record->stop_timeout;
+  container.status = recorded_status(container.life);
+  if (container.life.status == LifeStatus::kCreated) return container;
+  if (container.life.status != LifeStatus::kExited) {
+    const auto seen = see(options, id);
+    if (const auto live = live_status(seen)) {
+      container.status = *live;
+      container.pid = seen->observation.init.pid.value();
+      return container;
+    }
+    needs_repair = hold_container(store.get(), id).has_value();
+  }
+  return container;
 }
 
 }  // namespace
 
 std::string_view name_of(ContainerStatus status) {
   switch (status) {
+    case ContainerStatus::kCreated: return "created";
     case ContainerStatus::kRunning: return "running";
+    case ContainerStatus::kPaused: return "paused";
+    case ContainerStatus::kRestarting: return "restarting";
     case ContainerStatus::kExited: return "exited";
     case ContainerStatus::kDead: return "dead";
   }
   return "";
+}
+
+bool runs(ContainerStatus status) {
+  return status == ContainerStatus::kRunning || status == ContainerStatus::kPaused;
+}
+
+Result<std::optional<ListedContainer>> look_at(const StoreOptions& options,
+                                               const storage::Store& store, const std::string& id) {
+  bool needs_repair = false;
+  TRY_ASSIGN(auto container, look(options, store, id, needs_repair));
+  if (!needs_repair) return container;
+  TRY(repair(options, id));
+  return look(options, store, id, needs_repair);
 }
 
 Result<std::vector<ListedContainer>> list(const StoreOptions& options) {
@@ -91,19 +136,19 @@ Result<std::vector<ListedContainer>> list(const StoreOptions& options) {
   TRY_ASSIGN(const auto ids, list_containers(store.get()));
   std::vector<ListedContainer> containers;
   for (const std::string& id : ids) {
-    ListedContainer container;
-    container.id = id;
-    container.name = id.substr(0, 12);
-    TRY_ASSIGN(container.storage, read_storage_record(store.get(), container_path(id)));
-    TRY_ASSIGN(const bool kept, read_kept(store.get(), container));
-    if (!kept) {
-      container.status =
-          is_abandoned(store.get(), id) ? ContainerStatus::kDead : ContainerStatus::kRunning;
-      read_running(state_root_of(options), container);
-    }
-    containers.push_back(std::move(container));
+    TRY_ASSIGN(auto container, look_at(options, store, id));
+    if (container) containers.push_back(*std::move(container));
   }
+  std::ranges::sort(containers, std::greater(), &ListedContainer::created);
   return containers;
+}
+
+Result<ListedContainer> find(const StoreOptions& options, std::string_view name_or_id) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY_ASSIGN(const std::string id, find_container(store.get(), name_or_id));
+  TRY_ASSIGN(auto container, look_at(options, store, id));
+  if (!container) return fail(ErrorKind::kNotFound, "there is no container " + quoted(name_or_id));
+  return *std::move(container);
 }
 
 Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force) {
@@ -112,17 +157,30 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
   const std::string state_root = state_root_of(options);
   auto held = hold_container(store.get(), id);
   if (!held) {
+    if (held.error().kind() == ErrorKind::kNotFound)
+      return fail(ErrorKind::kNotFound, "there is no container " + quoted(name_or_id));
     if (held.error().kind() != ErrorKind::kState) return std::unexpected(std::move(held).error());
     if (force == Force::kNo)
       return fail(ErrorKind::kState, "container " + quoted(name_or_id) + " is running",
-                  "--force kills it first");
-    // Its engine then finds it gone, and gives back the rest itself unless the container is kept.
+                  "stop it first (bulkhead stop), or give --force, which kills it");
+    // A monitor must not start it again.
+    TRY_ASSIGN(auto monitor, supervise::MonitorClient::connect(monitor_directory(options), id));
+    if (monitor) (void)monitor->stopping();
+    // Who stands by it then finds it gone, and gives back the rest himself unless it is kept.
     TRY(remove_from_runtime(state_root, id));
     TRY_ASSIGN(auto freed, wait_for_container(store.get(), id));
     if (!freed) return {};
     held = *std::move(freed);
+  } else if (force == Force::kNo) {
+    // Its monitor was killed, and it lives on.
+    TRY_ASSIGN(const LifeRecord life, read_life_record(held->get()));
+    if (life.status == LifeStatus::kRunning && live_status(see(options, id)))
+      return fail(ErrorKind::kState, "container " + quoted(name_or_id) + " is running",
+                  "stop it first (bulkhead stop), or give --force, which kills it");
   }
   TRY(remove_from_runtime(state_root, id));
+  const auto record = read_container_record(held->get());
+  if (record && *record) return give_back_recorded(store, **record);
   return give_back_all(store, id);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/generated_name.h"
 #include "engine/registry.h"
 #include "sys/file.h"
 
@@ -18,21 +19,27 @@ std::string store_mark(const std::string& store_path) {
 }
 
 // Files in a volume that is not idmapped belong to the container's range on the host itself.
-Result<void> release_ids(const std::string& owner, const std::vector<Volume>& volumes) {
+Result<void> release_ids(const std::string& owner, const std::vector<std::string>& places) {
   std::vector<Fd> directories;
-  std::vector<int> places;
-  for (const Volume& volume : volumes) {
-    if (volume.id_mapped || volume.read_only) continue;
-    auto directory = open_at(AT_FDCWD, volume.source.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+  std::vector<int> numbers;
+  for (const std::string& place : places) {
+    auto directory = open_at(AT_FDCWD, place.c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK);
     if (!directory) continue;  // a single file cannot change its owner
-    places.push_back(directory->get());
+    numbers.push_back(directory->get());
     directories.push_back(*std::move(directory));
   }
   TRY_ASSIGN(isolation::IdPool pool, open_id_pool());
-  return pool.release(owner, places);
+  return pool.release(owner, numbers);
 }
 
 }  // namespace
+
+std::vector<std::string> places_of_ids(const std::vector<Volume>& volumes) {
+  std::vector<std::string> places;
+  for (const Volume& volume : volumes)
+    if (!volume.id_mapped && !volume.read_only) places.push_back(volume.source);
+  return places;
+}
 
 Result<isolation::IdPool> open_id_pool() {
   TRY_ASSIGN(const isolation::IdRange range, isolation::configured_id_pool());
@@ -89,19 +96,29 @@ Holdings::~Holdings() {
   if (store_ >= 0) (void)std::move(*this).give_back({});
 }
 
-Result<void> Holdings::keep(const std::string& record) && {
-  const std::string path = container_path(id_) + "/" + kRecordFile;
-  const std::string unfinished = path + ".unfinished";
-  TRY_ASSIGN(const Fd file,
-             open_at(store_, unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  TRY(write_all(file.get(), record.data(), record.size()));
-  if (::renameat(store_, unfinished.c_str(), store_, path.c_str()) != 0)
-    return std::unexpected(Error(SysError{"rename", errno, path.c_str()}));
-  store_ = -1;
+Result<void> Holdings::be_named() {
+  // Names are many, but not so many that two never meet.
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; name_.empty(); ++attempt) {
+    TRY_ASSIGN(std::string name, generated_name(attempt));
+    auto taken = take_name(store_, name, id_);
+    if (taken)
+      name_ = std::move(name);
+    else if (taken.error().kind() != ErrorKind::kExists || attempt == kAttempts)
+      return taken;
+  }
   return {};
 }
 
-Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
+Result<void> Holdings::write(const ContainerRecord& record, std::string_view config,
+                             const LifeRecord& life) const {
+  TRY(write_container_file(lock_.get(), kConfigFile, config));
+  TRY(write_container_file(lock_.get(), kLifeFile, encode(life)));
+  // Last: a container without it is one that was never wholly made.
+  return write_container_file(lock_.get(), kRecordFile, encode(record));
+}
+
+Result<void> Holdings::give_back(const std::vector<std::string>& places) && {
   const int store = std::exchange(store_, -1);
   // The name first: a name whose container is gone counts as left over.
   auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
@@ -110,7 +127,7 @@ Result<void> Holdings::give_back(const std::vector<Volume>& volumes) && {
   auto removed = storage::remove_container_directory(store, container_path(id_));
   if (!removed)
     return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
-  TRY(release_ids(owner_, volumes));
+  TRY(release_ids(owner_, places));
   return named;
 }
 
@@ -122,6 +139,15 @@ Result<void> give_back_all(const storage::Store& store, const std::string& id) {
   if (record.limit) TRY(storage::lift_limit(store.get(), *record.limit, record.first_uid));
   TRY(storage::remove_container_directory(store.get(), container_path(id)));
   return release_ids(id + store_mark(store.path()), {});
+}
+
+Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record) {
+  auto named = release_name(store.get(), record.name, record.id);
+  TRY_ASSIGN(const StorageRecord kept, read_storage_record(store.get(), container_path(record.id)));
+  if (kept.limit) TRY(storage::lift_limit(store.get(), *kept.limit, kept.first_uid));
+  TRY(storage::remove_container_directory(store.get(), container_path(record.id)));
+  TRY(release_ids(record.id + store_mark(store.path()), record.id_places));
+  return named;
 }
 
 Result<void> give_back_orphaned_ids(const storage::Store& store) {

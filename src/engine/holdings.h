@@ -4,10 +4,12 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/id.h"
 #include "base/result.h"
+#include "engine/container_record.h"
 #include "engine/storage_record.h"
 #include "engine/wish.h"
 #include "isolation/user/id_pool.h"
@@ -35,6 +37,8 @@ class Holdings {
   static Result<Holdings> take(const storage::Store& store, const std::string& id,
                                const std::string& name, storage::Snapshot snapshot,
                                const IdWish& ids = {});
+  // Takes a generated name, when it has none.
+  Result<void> be_named();
   Holdings(Holdings&& other) noexcept;
   Holdings& operator=(Holdings&&) = delete;
   // Gives everything back; what that fails at is lost to `bulkhead rm`.
@@ -44,10 +48,17 @@ class Holdings {
   HostGid first_gid() const { return HostGid(range_.first); }
   const storage::Snapshot& snapshot() const { return snapshot_; }
 
-  // The container stays in the store, with this as its record.
-  Result<void> keep(const std::string& record) &&;
-  // The container goes. The ids are free again only if no file of theirs is left in `volumes`.
-  Result<void> give_back(const std::vector<Volume>& volumes) &&;
+  const std::string& name() const { return name_; }
+  // The container's directory, which carries the lock.
+  const Fd& directory() const { return lock_; }
+
+  // Writes down what the container is.
+  Result<void> write(const ContainerRecord& record, std::string_view config,
+                     const LifeRecord& life) const;
+  // The container stays in the store; the lock goes with this object.
+  void stay() noexcept { store_ = -1; }
+  // The container goes. The ids are free again only if no file of theirs is left in `places`.
+  Result<void> give_back(const std::vector<std::string>& places) &&;
 
  private:
   Holdings() = default;
@@ -64,11 +75,15 @@ class Holdings {
 
 // The same for a container whose engine is gone: names, directory and ids.
 Result<void> give_back_all(const storage::Store& store, const std::string& id);
+// The same where the record is known.
+Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record);
+
+// Directories of the host in which a container may leave files that belong to its own range of ids.
+std::vector<std::string> places_of_ids(const std::vector<Volume>& volumes);
+
 // Ranges of this store's containers whose directory is gone: their removal was killed at its end.
 Result<void> give_back_orphaned_ids(const storage::Store& store);
 
 Result<isolation::IdPool> open_id_pool();
-
-inline constexpr const char* kRecordFile = "container.json";
 
 }  // namespace bulkhead::engine

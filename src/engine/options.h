@@ -14,6 +14,8 @@ struct StoreOptions {
 
 struct RunOptions {
   StoreOptions store;
+  std::string id;  // of the container to be; empty: a new one
+  bool detach = false;
   bool remove = false;
   bool interactive = false;
   bool terminal = false;
@@ -40,6 +42,9 @@ struct RunOptions {
   std::vector<std::string> storage_options;
   std::optional<std::string> timeout;
   std::string result_file;
+  std::string restart = "no";
+  std::string log_driver = "json-file";
+  std::vector<std::string> log_options;
 
   // Of the program and its surroundings.
   std::vector<std::string> env_files;

@@ -176,6 +176,16 @@ void warn_of_privileges(Prepared& prepared) {
 
 }  // namespace
 
+storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& options) {
+  storage::Snapshot snapshot;
+  snapshot.store = prepared.store.get();
+  snapshot.layers = storage::lower_paths(prepared.record);
+  snapshot.upper = options.remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
+  snapshot.form = prepared.wish.storage.layers;
+  snapshot.limit = prepared.limit;
+  return snapshot;
+}
+
 IdWish ids_for(const Prepared& prepared) {
   IdWish ids;
   ids.none = prepared.wish.sharing.user.host();
@@ -235,7 +245,10 @@ Result<Prepared> prepare(const RunOptions& options) {
                                              std::string(oci::own_architecture()));
 
   Circumstances circumstances;
-  TRY_ASSIGN(circumstances.id, new_id());
+  circumstances.id = options.id;
+  if (circumstances.id.empty()) {
+    TRY_ASSIGN(circumstances.id, new_id());
+  }
   circumstances.name = options.name.empty() ? circumstances.id.substr(0, 12) : options.name;
   circumstances.image = options.image;
   const ImageFiles files(store.get(), storage::lower_paths(record));

@@ -13,6 +13,7 @@
 #include "engine/wish.h"
 #include "oci/image.h"
 #include "storage/size_limit.h"
+#include "storage/snapshot.h"
 #include "storage/store.h"
 #include "sys/fd.h"
 
@@ -32,6 +33,9 @@ struct Prepared {
 };
 
 Result<Prepared> prepare(const RunOptions& options);
+
+// The root file system of the container to be made.
+storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& options);
 
 // Which ids of the host the container is to have.
 IdWish ids_for(const Prepared& prepared);

@@ -84,6 +84,12 @@ Result<std::string> new_id() {
 
 std::string container_path(std::string_view id) { return "containers/" + std::string(id); }
 
+Result<Fd> open_container(int store, std::string_view id) {
+  const std::string path = container_path(id);
+  TRY_ASSIGN(Fd directory, open_at(store, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return directory;
+}
+
 Result<Fd> hold_container(int store, std::string_view id) {
   const std::string path = container_path(id);
   TRY_ASSIGN(Fd directory, open_at(store, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));

@@ -1,11 +1,14 @@
 // Containers as the engine keeps them, beneath the store:
 //
 //   containers/<id>/upper, work     what the container wrote
-//   containers/<id>/container.json  how it ended; only of a container that is kept
+//   containers/<id>/container.json, life.json, config.json
+//                                   what it is (container_record.h); of a container in the foreground
+//                                   only once it has ended and is kept
+//   containers/<id>/container.log   what it said (supervise/log_file.h)
 //   names/<name>                    a symbolic link whose text is the id
 //
-// The engine holds a lock on containers/<id> for as long as it stands by the container, so that
-// everybody can tell a running container from one whose engine was killed.
+// Whoever stands by a container (its monitor, or `bulkhead run` in the foreground) holds a lock on
+// containers/<id>, so that everybody can tell it from one that was left alone.
 #pragma once
 
 #include <optional>
@@ -22,6 +25,9 @@ namespace bulkhead::engine {
 Result<std::string> new_id();
 
 std::string container_path(std::string_view id);  // "containers/<id>"
+
+// The container's directory, not locked.
+Result<Fd> open_container(int store, std::string_view id);
 
 // Locks the container's directory. kState when somebody stands by it.
 Result<Fd> hold_container(int store, std::string_view id);

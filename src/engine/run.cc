@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 #include "engine/holdings.h"
+#include "engine/make_record.h"
+#include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "oci/encode.h"
 #include "oci/validate.h"
@@ -21,21 +23,6 @@
 
 namespace bulkhead::engine {
 namespace {
-
-class OverlayRoot final : public runtime::RootMaker {
- public:
-  explicit OverlayRoot(const storage::Snapshot& snapshot) : snapshot_(snapshot) {}
-  Result<Fd> make_root(int user_namespace) override {
-    TRY_ASSIGN(storage::MountedSnapshot made, storage::mount_snapshot(snapshot_, user_namespace));
-    layers_ = std::move(made.layers);
-    return std::move(made.mount);
-  }
-  void root_handed_over() override { layers_.clear(); }
-
- private:
-  const storage::Snapshot& snapshot_;
-  std::vector<Fd> layers_;
-};
 
 // Without --interactive the container reads nothing of ours.
 Result<void> arrange_input(const RunOptions& options) {
@@ -50,52 +37,6 @@ Result<void> arrange_input(const RunOptions& options) {
   if (::dup2(nothing.get(), STDIN_FILENO) < 0)
     return std::unexpected(Error(SysError{"dup2", errno}));
   return {};
-}
-
-// What went wrong with a volume gets the words of the flag that asked for it.
-Error explain_launch_failure(Error error, const Wish& wish) {
-  for (const Volume& volume : wish.volumes)
-    if (error.kind() == ErrorKind::kUnsupported && volume.id_mapped &&
-        error.message().find(quoted(volume.source)) != std::string::npos)
-      return std::move(error).with_hint(
-          "give --volume " + volume.source + ":" + volume.destination +
-          ":noidmap: its files then belong to nobody in the container, unless they are given to "
-          "the "
-          "container's ids; or copy them to ext4, xfs, btrfs or a tmpfs");
-  return error;
-}
-
-// What the layers say of a field of the specification, with the flag that has put it there.
-Error in_words_of_flags(Error error) {
-  struct Row {
-    std::string_view pointer;
-    std::string_view flag;
-  };
-  constexpr Row kRows[] = {{"/linux/sysctl", "--sysctl"},
-                           {"/linux/resources/memory/swappiness", "--memory-swappiness"},
-                           {"/linux/resources/memory/disableOOMKiller", "--oom-kill-disable"},
-                           {"/linux/resources/memory/reservation", "--memory-reservation"},
-                           {"/linux/resources/cpu/realtime", "--cpu-rt-period, --cpu-rt-runtime"},
-                           {"/linux/resources/cpu/shares", "--cpu-shares"},
-                           {"/linux/resources/cpu/cpus", "--cpuset-cpus"},
-                           {"/linux/resources/cpu/mems", "--cpuset-mems"},
-                           {"/linux/resources/blockIO", "a limit of block devices"},
-                           {"/process/rlimits", "--ulimit"},
-                           {"oom_score_adj", "--oom-score-adj"}};
-  for (const Row& row : kRows)
-    if (error.message().find(row.pointer) != std::string::npos)
-      return std::move(error).within(row.flag);
-  return error;
-}
-
-storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& options) {
-  storage::Snapshot snapshot;
-  snapshot.store = prepared.store.get();
-  snapshot.layers = storage::lower_paths(prepared.record);
-  snapshot.upper = options.remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
-  snapshot.form = prepared.wish.storage.layers;
-  snapshot.limit = prepared.limit;
-  return snapshot;
 }
 
 Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options, Composed& composed,
@@ -118,7 +59,8 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
                                             // give back what it has of the host.
                                             .dies_with_us = true});
   if (!container)
-    return std::unexpected(explain_launch_failure(std::move(container).error(), prepared.wish));
+    return std::unexpected(
+        explain_launch_failure(std::move(container).error(), prepared.wish.volumes));
   return container;
 }
 
@@ -155,18 +97,6 @@ Result<std::optional<runtime::OutputPump>> divert_output(const Wish& wish) {
   return pump;
 }
 
-// The file of --cidfile, which must be new: Docker's users take one that is there for a container
-// that still runs.
-Result<void> write_id_file(const std::string& path, const std::string& id) {
-  const auto file = open_at(AT_FDCWD, path.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
-  if (!file && file.error().error == EEXIST)
-    return fail(ErrorKind::kExists, "--cidfile " + quoted(path) + ": the file exists",
-                "make sure that its container is not running, and remove the file");
-  if (!file) return std::unexpected(Error(file.error()).within("--cidfile"));
-  TRY_WITHIN("--cidfile", Result<void>(write_all(file->get(), id.data(), id.size())));
-  return {};
-}
-
 // What the kernel has accounted, where anybody will see it: to read it takes as long as to remove
 // the groups.
 void account(RunResult& result, const runtime::Container& container, const RunOptions& options,
@@ -185,9 +115,22 @@ void account(RunResult& result, const runtime::Container& container, const RunOp
         "the container ran into its memory limit, and the kernel killed it; --memory sets another");
 }
 
+// The container stays in the store, for `start`, `inspect` and the like.
+Result<void> keep(Holdings& holdings, const RunOptions& options, const Prepared& prepared,
+                  const Composed& composed, const RunResult& result) {
+  const ContainerRecord record = make_record(options, prepared, composed);
+  TRY(holdings.write(record, oci::encode(composed.spec), life_of(result)));
+  holdings.stay();
+  return {};
+}
+
 }  // namespace
 
 Result<RunResult> run(const RunOptions& options, const Warn& warn) {
+  TRY_ASSIGN(const LifeChoices choices, read_life_choices(options));
+  if (choices.restart.kind != supervise::RestartKind::kNo)
+    return fail(ErrorKind::kUsage, "--restart goes with --detach",
+                "what runs in the foreground ends with its command");
   if (!options.result_file.empty()) TRY(check_result_file(options.result_file));
   TRY_ASSIGN(Prepared prepared, prepare(options));
   TRY(storage::snapshotter_of(prepared.wish.storage.layers)
@@ -197,10 +140,10 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
 
   TRY_ASSIGN(const runtime::SignalRelay signals, runtime::SignalRelay::start());
   // A container of which nothing stays needs no name to be found by.
-  const bool named = !options.remove || !options.name.empty();
-  TRY_ASSIGN(Holdings holdings,
-             Holdings::take(prepared.store, circumstances.id, named ? circumstances.name : "",
-                            snapshot_of(prepared, options), ids_for(prepared)));
+  TRY_ASSIGN(Holdings holdings, Holdings::take(prepared.store, circumstances.id, options.name,
+                                               snapshot_of(prepared, options), ids_for(prepared)));
+  if (!options.remove) TRY(holdings.be_named());
+  if (!holdings.name().empty()) circumstances.name = holdings.name();
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
   prepared.image_lock.reset();
   circumstances.first_uid = holdings.first_uid();
@@ -235,8 +178,9 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (!discarded) warn(discarded.error().message());
   if (result.output_limited)
     warn("the container wrote more than --output-limit allows, and was ended");
-  auto settled = options.remove ? std::move(holdings).give_back(prepared.wish.volumes)
-                                : std::move(holdings).keep(encode(result));
+  auto settled = options.remove
+                     ? std::move(holdings).give_back(places_of_ids(prepared.wish.volumes))
+                     : keep(holdings, options, prepared, composed, result);
   if (!settled) warn(settled.error().message());
   if (!options.result_file.empty()) TRY(write_result_file(options.result_file, result));
   return result;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,17 +28,21 @@ struct Command {
   Result<int> (*run)(const Invocation& invocation);
   // The exit code of a failure that is not one of usage: Docker's commands on images have 1.
   int failure = kEngineFailure;
+  bool on_containers = false;  // also as `bulkhead container NAME`
 };
 
-extern const Command kRunCommand, kExplainCommand, kPsCommand, kRmCommand, kSystemCommand,
-    kCompletionCommand, kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand,
-    kSaveCommand, kLoadCommand, kImportCommand, kInspectCommand, kImagePruneCommand, kPullCommand,
-    kPushCommand, kLoginCommand, kLogoutCommand, kOutdatedCommand, kPolicyCommand;
+extern const Command kRunCommand, kCreateCommand, kStartCommand, kStopCommand, kRestartCommand,
+    kKillCommand, kPauseCommand, kUnpauseCommand, kWaitCommand, kPsCommand, kRmCommand,
+    kExecCommand, kAttachCommand, kLogsCommand, kRenameCommand, kTopCommand, kStatsCommand,
+    kUpdateCommand, kContainerCommand, kExplainCommand, kSystemCommand, kCompletionCommand,
+    kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand, kSaveCommand,
+    kLoadCommand, kImportCommand, kInspectCommand, kImageInspectCommand, kImagePruneCommand,
+    kPullCommand, kPushCommand, kLoginCommand, kLogoutCommand, kOutdatedCommand, kPolicyCommand;
 std::span<const Command* const> commands();
 std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...
 
 // "bulkhead: warning: ..." on standard error.
-void print_warning(std::string_view text);
+void print_warning(const std::string& text);
 void print_error(const Error& error);  // "bulkhead: ...", and its hint
 void print(std::string_view text);     // to standard output
 

@@ -14,12 +14,18 @@ struct Subcommand {
 };
 
 constexpr std::array kSubcommands{
-    Subcommand{"history", &kHistoryCommand},  Subcommand{"import", &kImportCommand},
-    Subcommand{"inspect", &kInspectCommand},  Subcommand{"load", &kLoadCommand},
-    Subcommand{"ls", &kImagesCommand},        Subcommand{"outdated", &kOutdatedCommand},
-    Subcommand{"prune", &kImagePruneCommand}, Subcommand{"pull", &kPullCommand},
-    Subcommand{"push", &kPushCommand},        Subcommand{"rm", &kRmiCommand},
-    Subcommand{"save", &kSaveCommand},        Subcommand{"tag", &kTagCommand},
+    Subcommand{"history", &kHistoryCommand},
+    Subcommand{"import", &kImportCommand},
+    Subcommand{"inspect", &kImageInspectCommand},
+    Subcommand{"load", &kLoadCommand},
+    Subcommand{"ls", &kImagesCommand},
+    Subcommand{"outdated", &kOutdatedCommand},
+    Subcommand{"prune", &kImagePruneCommand},
+    Subcommand{"pull", &kPullCommand},
+    Subcommand{"push", &kPushCommand},
+    Subcommand{"rm", &kRmiCommand},
+    Subcommand{"save", &kSaveCommand},
+    Subcommand{"tag", &kTagCommand},
 };
 
 std::string help() {

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
 #include "cli/bulkhead/image_options.h"
+#include "cli/bulkhead/inspect_image.h"
 #include "cli/bulkhead/listing.h"
 #include "cli/bulkhead/table.h"
 #include "engine/image_time.h"
@@ -270,8 +271,17 @@ Result<int> history(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kInspectCommand{"inspect", "[OPTIONS] IMAGE...", "print what is known of images",
-                              inspect, 1};
+Result<std::string> inspect_image(const Store& store, const std::string& name) {
+  TRY_ASSIGN(const FoundImage found, storage::find_image_here(store, name));
+  TRY_ASSIGN(const auto images, storage::list_images(store));
+  std::string text;
+  json::Writer writer(text);
+  TRY(write_image(writer, store, found.record, images));
+  return text;
+}
+
+const Command kImageInspectCommand{"inspect", "[OPTIONS] IMAGE...", "print what is known of images",
+                                   inspect, 1};
 const Command kHistoryCommand{"history", "[OPTIONS] IMAGE", "print how an image was made", history,
                               1};
 

@@ -7,16 +7,21 @@
 
 #include "cli/bulkhead/command.h"
 #include "cli/bulkhead/options.h"
+#include "supervise/detach.h"
 #include "sys/file.h"
 
 namespace bulkhead::cli::engine {
 namespace {
 
 constexpr std::array kCommands{
-    &kRunCommand,    &kExplainCommand, &kPullCommand,    &kPushCommand,    &kLoginCommand,
-    &kLogoutCommand, &kPsCommand,      &kRmCommand,      &kImagesCommand,  &kImageCommand,
-    &kTagCommand,    &kRmiCommand,     &kHistoryCommand, &kInspectCommand, &kSaveCommand,
-    &kLoadCommand,   &kImportCommand,  &kSystemCommand,  &kPolicyCommand,  &kCompletionCommand};
+    &kRunCommand,       &kCreateCommand, &kStartCommand,   &kStopCommand,    &kRestartCommand,
+    &kKillCommand,      &kPauseCommand,  &kUnpauseCommand, &kWaitCommand,    &kPsCommand,
+    &kRmCommand,        &kExecCommand,   &kAttachCommand,  &kLogsCommand,    &kInspectCommand,
+    &kRenameCommand,    &kTopCommand,    &kStatsCommand,   &kUpdateCommand,  &kContainerCommand,
+    &kPullCommand,      &kPushCommand,   &kLoginCommand,   &kLogoutCommand,  &kImagesCommand,
+    &kImageCommand,     &kTagCommand,    &kRmiCommand,     &kHistoryCommand, &kSaveCommand,
+    &kLoadCommand,      &kImportCommand, &kExplainCommand, &kSystemCommand,  &kPolicyCommand,
+    &kCompletionCommand};
 
 }  // namespace
 
@@ -89,8 +94,8 @@ std::span<const Command* const> commands() { return kCommands; }
 
 void print(std::string_view text) { (void)write_all(STDOUT_FILENO, text.data(), text.size()); }
 
-void print_warning(std::string_view text) {
-  const std::string line = "bulkhead: warning: " + std::string(text) + "\n";
+void print_warning(const std::string& text) {
+  const std::string line = "bulkhead: warning: " + text + "\n";
   (void)write_all(STDERR_FILENO, line.data(), line.size());
 }
 
@@ -98,6 +103,7 @@ void print_warning(std::string_view text) {
 
 int main(int count, char** words) {
   using namespace bulkhead::cli::engine;
+  bulkhead::supervise::remember_arguments(count, words);
   const std::vector<std::string_view> given(words + 1, words + count);
   const auto code = dispatch(given);
   if (code) return *code;

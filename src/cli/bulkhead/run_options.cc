@@ -6,33 +6,30 @@ namespace {
 constexpr std::string_view kNetworks = "networks of the container's own do not exist yet";
 constexpr std::string_view kUseHost =
     "--network none (the default) or --network host are what there is";
-constexpr std::string_view kForeground = "containers run in the foreground";
-constexpr std::string_view kService = "let a service manager run it, for example systemd-run";
+constexpr std::string_view kForeground = "a run in the foreground cannot be left";
+constexpr std::string_view kHealth = "there are no health checks yet";
 
 constexpr Unsupported kUnsupported[] = {
     {"add-host", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/hosts:ro"},
     {"attach", 'a', "standard input, output and error are always ours",
      "redirect them in the shell; --interactive opens the input"},
-    {"detach", 'd', kForeground, kService},
-    {"detach-keys", 0, kForeground, "Ctrl-Z in the shell, or a terminal multiplexer"},
+    {"detach-keys", 0, kForeground, "run it with --detach, and attach to it"},
     {"disable-content-trust", 0, "Docker's content trust is not used", "leave it out"},
     {"dns", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-option", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-search", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
-    {"health-cmd", 0, kForeground, "check from outside, and end it with --timeout"},
-    {"health-interval", 0, kForeground, "check from outside, and end it with --timeout"},
-    {"health-retries", 0, kForeground, "check from outside, and end it with --timeout"},
-    {"health-start-interval", 0, kForeground, "check from outside, and end it with --timeout"},
-    {"health-start-period", 0, kForeground, "check from outside, and end it with --timeout"},
-    {"health-timeout", 0, kForeground, "check from outside, and end it with --timeout"},
+    {"health-cmd", 0, kHealth, "check from outside, and end it with --timeout"},
+    {"health-interval", 0, kHealth, "check from outside, and end it with --timeout"},
+    {"health-retries", 0, kHealth, "check from outside, and end it with --timeout"},
+    {"health-start-interval", 0, kHealth, "check from outside, and end it with --timeout"},
+    {"health-start-period", 0, kHealth, "check from outside, and end it with --timeout"},
+    {"health-timeout", 0, kHealth, "check from outside, and end it with --timeout"},
     {"ip", 0, kNetworks, kUseHost},
     {"ip6", 0, kNetworks, kUseHost},
     {"isolation", 0, "it is an option of Windows", "leave it out"},
     {"kernel-memory", 0, "Linux has no such limit any more", "--memory counts the kernel's, too"},
     {"link", 0, "links are Docker's past", kUseHost},
     {"link-local-ip", 0, kNetworks, kUseHost},
-    {"log-driver", 0, kForeground, "redirect the output in the shell"},
-    {"log-opt", 0, kForeground, "redirect the output in the shell"},
     {"mac-address", 0, kNetworks, kUseHost},
     {"network-alias", 0, kNetworks, kUseHost},
     {"no-healthcheck", 0, "health checks of images are not run at all", "leave it out"},
@@ -41,7 +38,6 @@ constexpr Unsupported kUnsupported[] = {
     {"publish", 'p', kNetworks, "--network host opens the host's ports themselves"},
     {"publish-all", 'P', kNetworks, "--network host opens the host's ports themselves"},
     {"quiet", 'q', "there is no output of a pull to leave out", "leave it out"},
-    {"restart", 0, kForeground, kService},
     {"runtime", 0, "the runtime is a part of Bulkhead",
      "Docker and Podman take others: --runtime is their option"},
     {"use-api-socket", 0, "there is no daemon, and no socket of one",
@@ -86,6 +82,12 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
       {"tty", 't', &run.terminal, "", "give the container a terminal"},
       {"name", 0, &run.name, "NAME", "what to call the container (default: its id)"},
       {"pull", 0, &run.pull, "WHEN", "missing (default), always or never"},
+      {"detach", 'd', &run.detach, "", "leave it running, and print its id"},
+      {"restart", 0, &run.restart, "POLICY",
+       "with --detach, when it has ended: no (default), on-failure[:N], always, unless-stopped"},
+      {"log-driver", 0, &run.log_driver, "DRIVER", "with --detach: json-file (default) or none"},
+      {"log-opt", 0, &run.log_options, "NAME=VALUE",
+       "max-size=100m and max-file=2 are the defaults; max-size=-1: no limit"},
       {"cidfile", 0, &run.container_id_file, "FILE", "write the container's id into a new file",
        ValueKind::kFile},
       {"user", 'u', &run.user, "USER", "run as UID[:GID] or NAME[:GROUP] of the image"},

@@ -1,6 +1,6 @@
 #include "cli/runtime/command.h"
-#include "cli/runtime/signals.h"
 #include "runtime/control.h"
+#include "runtime/signal_name.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -11,7 +11,8 @@ Result<int> kill(Invocation& invocation) {
       {"all", 'a', &all, "", "to every process in the container, not its first alone"}};
   TRY_ASSIGN(const auto arguments, invocation.parse(flags, 1, 2));
   if (!arguments) return 0;
-  TRY_ASSIGN(const int signal, parse_signal(arguments->size() == 2 ? (*arguments)[1] : "TERM"));
+  TRY_ASSIGN(const int signal,
+             runtime::parse_signal(arguments->size() == 2 ? (*arguments)[1] : "TERM"));
   TRY_ASSIGN(const std::string root, invocation.state_root());
   TRY(runtime::kill_container(root, arguments->front(), signal,
                               all ? runtime::SignalTo::kEveryProcess : runtime::SignalTo::kInit));

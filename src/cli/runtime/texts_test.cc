@@ -13,10 +13,10 @@
 #include "cli/runtime/output.h"
 #include "cli/runtime/process_table.h"
 #include "cli/runtime/report.h"
-#include "cli/runtime/signals.h"
 #include "cli/runtime/stats_json.h"
 #include "cli/runtime/version.h"
 #include "json/parse.h"
+#include "runtime/signal_name.h"
 #include "sys/file.h"
 
 namespace bulkhead::cli {
@@ -24,14 +24,14 @@ namespace {
 
 TEST(Signals, AreReadByNameAndNumber) {
   for (const char* text : {"KILL", "SIGKILL", "kill", "sigkill", "9"})
-    EXPECT_EQ(parse_signal(text).value(), SIGKILL) << text;
-  EXPECT_EQ(parse_signal("RTMIN+3").value(), SIGRTMIN + 3);
-  EXPECT_EQ(parse_signal("SIGRTMAX-1").value(), SIGRTMAX - 1);
-  EXPECT_EQ(parse_signal("WINCH").value(), SIGWINCH);
-  EXPECT_EQ(parse_signal("CHLD").value(), SIGCHLD);
-  EXPECT_EQ(parse_signal("0").value(), 0);
+    EXPECT_EQ(runtime::parse_signal(text).value(), SIGKILL) << text;
+  EXPECT_EQ(runtime::parse_signal("RTMIN+3").value(), SIGRTMIN + 3);
+  EXPECT_EQ(runtime::parse_signal("SIGRTMAX-1").value(), SIGRTMAX - 1);
+  EXPECT_EQ(runtime::parse_signal("WINCH").value(), SIGWINCH);
+  EXPECT_EQ(runtime::parse_signal("CHLD").value(), SIGCHLD);
+  EXPECT_EQ(runtime::parse_signal("0").value(), 0);
   for (const char* text : {"", "SIG", "FOO", "-9", "65", "9x", "RTMIN-1", "RTMIN+", "RTMIN+99"})
-    EXPECT_FALSE(parse_signal(text)) << text;
+    EXPECT_FALSE(runtime::parse_signal(text)) << text;
 }
 
 TEST(ByteSize, IsReadWithUnitsOf1024) {

@@ -1,4 +1,4 @@
-#include "cli/runtime/signals.h"
+#include "runtime/signal_name.h"
 
 #include <algorithm>
 #include <csignal>
@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-namespace bulkhead::cli {
+namespace bulkhead::runtime {
 namespace {
 
 constexpr int kLast = 64;  // _NSIG - 1: the kernel's last real-time signal
@@ -51,4 +51,4 @@ Result<int> parse_signal(std::string_view text) {
   return *signal;
 }
 
-}  // namespace bulkhead::cli
+}  // namespace bulkhead::runtime

@@ -5,9 +5,9 @@
 
 #include "base/result.h"
 
-namespace bulkhead::cli {
+namespace bulkhead::runtime {
 
 // "KILL", "SIGKILL", "sigkill", "9", "RTMIN+3"; kUsage for anything else.
 Result<int> parse_signal(std::string_view text);
 
-}  // namespace bulkhead::cli
+}  // namespace bulkhead::runtime

@@ -1,0 +1,93 @@
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cli/bulkhead/command.h"
+#include "cli/bulkhead/each_container.h"
+#include "cli/bulkhead/options.h"
+#include "engine/logs.h"
+#include "sys/file.h"
+
+namespace bulkhead::cli::engine {
+namespace {
+
+constexpr Unsupported kUnsupported[] = {{"details"}};
+constexpr std::size_t kBlock = 64 * 1024;
+
+// Both streams, in order, in large pieces.
+class Printer {
+ public:
+  explicit Printer(bool timestamps) : timestamps_(timestamps) {}
+  ~Printer() { flush(); }
+  Printer(const Printer&) = delete;
+  Printer& operator=(const Printer&) = delete;
+
+  bool add(const supervise::LogEntry& entry) {
+    const int to = entry.error_stream ? STDERR_FILENO : STDOUT_FILENO;
+    if (to != to_ || text_.size() > kBlock) flush();
+    to_ = to;
+    if (timestamps_) text_.append(entry.time).append(" ");
+    text_.append(entry.text);
+    return !failed_;
+  }
+  void flush() {
+    if (!text_.empty() && !write_all(to_, text_.data(), text_.size())) failed_ = true;
+    text_.clear();
+  }
+
+ private:
+  bool timestamps_;
+  bool failed_ = false;
+  int to_ = STDOUT_FILENO;
+  std::string text_;
+};
+
+Result<int> logs(const Invocation& invocation) {
+  bulkhead::engine::LogChoices choices;
+  bool timestamps = false;
+  std::string tail = "all";
+  std::optional<std::string> since;
+  std::optional<std::string> until;
+  const Option options[] = {
+      {"follow", 'f', &choices.follow, "", "go on until the container ends"},
+      {"since", 0, &since, "TIME", "only from then on: 2026-01-31T12:00:00Z, 10m (ago)"},
+      {"tail", 'n', &tail, "NUMBER", "only so many lines from the end (all)"},
+      {"timestamps", 't', &timestamps, "", "show when each line was written"},
+      {"until", 0, &until, "TIME", "only up to then"},
+  };
+  TRY_ASSIGN(const Words words,
+             parse({options, kUnsupported}, invocation.words, Positionals::kAnywhere));
+  if (words.help) {
+    print(
+        "Usage: bulkhead logs [OPTIONS] CONTAINER\n\nPrints what a container has said: its "
+        "standard output to ours, its standard error to ours.\n\nOptions:\n" +
+        describe(options));
+    return 0;
+  }
+  if (words.positional.size() != 1)
+    return fail(ErrorKind::kUsage, "one container is expected", "bulkhead logs CONTAINER");
+  if (tail != "all") {
+    const auto number = parse_number<std::int64_t>(tail);
+    if (!number)
+      return fail(ErrorKind::kUsage, "--tail " + quoted(tail) + ": a number is expected");
+    if (*number >= 0) choices.tail = static_cast<std::size_t>(*number);
+  }
+  TRY(bulkhead::engine::read_log_times(since, until, choices));
+  const auto container = bulkhead::engine::find(invocation.store, words.positional.front());
+  if (!container) {
+    print_error(container.error());
+    return kSomeFailed;
+  }
+  Printer printer(timestamps);
+  TRY(bulkhead::engine::logs(
+      invocation.store, *container, choices,
+      [&](const supervise::LogEntry& entry) { return printer.add(entry); },
+      [&] { printer.flush(); }));
+  return 0;
+}
+
+}  // namespace
+
+const Command kLogsCommand{"logs", "[OPTIONS] CONTAINER", "print what a container has said",
+                           logs,   kEngineFailure,        true};
+
+}  // namespace bulkhead::cli::engine

@@ -1,0 +1,110 @@
+// rm, and container prune.
+#include <unistd.h>
+
+#include "cli/bulkhead/command.h"
+#include "cli/bulkhead/each_container.h"
+#include "cli/bulkhead/options.h"
+#include "engine/containers.h"
+#include "engine/life.h"
+
+namespace bulkhead::cli::engine {
+namespace {
+
+Result<int> rm(const Invocation& invocation) {
+  bool force = false;
+  bool dead = false;
+  bool volumes = false;
+  const Option options[] = {
+      {"force", 'f', &force, "", "kill the container first if it runs"},
+      {"volumes", 'v', &volumes, "", "also its anonymous volumes (which Bulkhead never makes)"},
+      {"dead", 0, &dead, "", "all containers whose bulkhead run in the foreground was killed"},
+  };
+  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  if (words.help) {
+    print(
+        "Usage: bulkhead rm [OPTIONS] CONTAINER...\n\nRemoves containers with everything that they "
+        "wrote, by "
+        "name, id or the beginning of an id.\n\nOptions:\n" +
+        describe(options));
+    return 0;
+  }
+  if (!dead) TRY(want_containers(words.positional, "rm"));
+  if (dead) {
+    TRY_ASSIGN(const auto removed, bulkhead::engine::remove_dead(invocation.store));
+    for (const std::string& id : removed) print(id + "\n");
+  }
+  int code = 0;
+  for (const std::string& name : words.positional) {
+    auto removed = bulkhead::engine::remove(
+        invocation.store, name,
+        force ? bulkhead::engine::Force::kKill : bulkhead::engine::Force::kNo);
+    // What is not there any more needs no force.
+    if (removed || (force && removed.error().kind() == ErrorKind::kNotFound)) {
+      if (removed) print(name + "\n");
+      if (!removed) print_error(removed.error());
+      continue;
+    }
+    print_error(removed.error());
+    code = kSomeFailed;
+  }
+  return code;
+}
+
+Result<int> prune(const Invocation& invocation) {
+  bool force = false;
+  const Option options[] = {{"force", 'f', &force, "", "do not ask first"}};
+  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  if (words.help) {
+    print(
+        "Usage: bulkhead container prune [OPTIONS]\n\nRemoves all containers that do not run.\n"
+        "\nOptions:\n" +
+        describe(options));
+    return 0;
+  }
+  if (!words.positional.empty())
+    return fail(ErrorKind::kUsage, "container prune takes no arguments");
+  if (!force) {
+    print(
+        "WARNING! This will remove all stopped containers.\n"
+        "Are you sure you want to continue? [y/N] ");
+    char answer = 'n';
+    if (::read(STDIN_FILENO, &answer, 1) != 1 || (answer != 'y' && answer != 'Y')) return 0;
+  }
+  TRY_ASSIGN(const auto removed, bulkhead::engine::prune(invocation.store));
+  if (!removed.empty()) print("Deleted Containers:\n");
+  for (const std::string& id : removed) print(id + "\n");
+  return 0;
+}
+
+Result<int> container(const Invocation& invocation) {
+  const std::string_view name = invocation.words.empty() ? "--help" : invocation.words.front();
+  Invocation rest = invocation;
+  if (!rest.words.empty()) rest.words = rest.words.subspan(1);
+  if (name == "prune") return prune(rest);
+  if (name == "ls" || name == "list") return kPsCommand.run(rest);
+  // Docker's other way of saying the same.
+  for (const Command* command : commands())
+    if (command->name == name && command->on_containers) return command->run(rest);
+  std::string text =
+      "Usage: bulkhead container COMMAND\n\nThe commands on containers by their longer names; and "
+      "prune,\nwhich removes all containers that do not run (--force: without asking first).\n"
+      "\nCommands:\n  ls, prune";
+  for (const Command* command : commands())
+    if (command->on_containers) text.append(", ").append(command->name);
+  text += "\n";
+  if (name == "--help" || name == "-h" || name == "help") {
+    print(text);
+    return 0;
+  }
+  return fail(ErrorKind::kUsage, "there is no command \"container " + std::string(name) + "\"",
+              "bulkhead container --help lists them");
+}
+
+}  // namespace
+
+const Command kRmCommand{"rm", "[OPTIONS] CONTAINER...", "remove containers",
+                         rm,   kEngineFailure,           true};
+const Command kContainerCommand{"container", "COMMAND", "the same by longer names, and prune",
+                                container};
+
+}  // namespace bulkhead::cli::engine

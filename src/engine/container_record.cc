@@ -1,0 +1,268 @@
+#include "engine/container_record.h"
+
+#include "base/text.h"
+#include "engine/registry.h"
+#include "json/parse.h"
+#include "json/writer.h"
+#include "sys/file.h"
+#include "sys/lock.h"
+
+namespace bulkhead::engine {
+namespace {
+
+constexpr std::size_t kLargest = 1 << 20;
+
+void list(json::Writer& writer, std::string_view name, const std::vector<std::string>& texts) {
+  writer.key(name);
+  writer.begin_array();
+  for (const std::string& text : texts) writer.string(text);
+  writer.end_array();
+}
+
+// Members of a document that encode() has written. A member that an older program did not know yet has
+// its default.
+class Members {
+ public:
+  explicit Members(const json::Value& object) : object_(object) {}
+
+  void read(std::string_view key, std::string& out) const {
+    if (const json::Value* const value = object_.find(key)) out = value->as_string();
+  }
+  void read(std::string_view key, bool& out) const {
+    if (const json::Value* const value = object_.find(key)) out = value->as_boolean();
+  }
+  template <std::integral Number>
+  void read(std::string_view key, Number& out) const {
+    const json::Value* const value = object_.find(key);
+    if (value == nullptr) return;
+    if (const auto number = value->as_int64()) out = static_cast<Number>(*number);
+  }
+  void read(std::string_view key, std::optional<std::uint64_t>& out) const {
+    if (const json::Value* const value = object_.find(key)) out = value->as_uint64();
+  }
+  void read(std::string_view key, std::vector<std::string>& out) const {
+    const json::Value* const value = object_.find(key);
+    if (value == nullptr) return;
+    for (const json::Value& item : value->items()) out.emplace_back(item.as_string());
+  }
+  const json::Value* find(std::string_view key) const { return object_.find(key); }
+
+ private:
+  const json::Value& object_;
+};
+
+std::string_view name_of(supervise::LogDriver driver) {
+  switch (driver) {
+    case supervise::LogDriver::kNone: return "none";
+    case supervise::LogDriver::kJournald: return "journald";
+    case supervise::LogDriver::kJsonFile: break;
+  }
+  return "json-file";
+}
+
+std::string_view name_of(LifeStatus status) {
+  switch (status) {
+    case LifeStatus::kCreated: return "created";
+    case LifeStatus::kRunning: return "running";
+    case LifeStatus::kRestarting: return "restarting";
+    case LifeStatus::kExited: break;
+  }
+  return "exited";
+}
+
+template <class Record>
+Result<std::optional<Record>> read(int directory, const char* name,
+                                   Result<Record> (*decode)(std::string_view)) {
+  const auto text = read_file_at(directory, name, kLargest);
+  if (!text && text.error().kind() == ErrorKind::kNotFound) return std::nullopt;
+  if (!text) return std::unexpected(text.error());
+  auto record = decode(*text);
+  if (!record) return std::unexpected(std::move(record).error().within(name));
+  return *std::move(record);
+}
+
+}  // namespace
+
+std::string encode(const ContainerRecord& record) {
+  std::string text;
+  json::Writer writer(text, json::Style::kCompact);
+  writer.begin_object();
+  writer.member("id", record.id);
+  writer.member("name", record.name);
+  writer.member("image", record.image);
+  writer.member("imageId", record.image_id);
+  writer.member("created", record.created);
+  list(writer, "layers", record.layers);
+  list(writer, "idPlaces", record.id_places);
+  list(writer, "arguments", record.arguments);
+  list(writer, "entrypoint", record.entrypoint);
+  list(writer, "command", record.command);
+  writer.member("user", record.user);
+  writer.member("stopSignal", record.stop_signal);
+  writer.member("stopTimeout", record.stop_timeout);
+  writer.member("timeoutMilliseconds", record.timeout_milliseconds);
+  writer.member("restart", supervise::text_of(record.restart));
+  writer.member("logDriver", name_of(record.log.driver));
+  writer.member("logMostBytes", record.log.most_bytes);
+  writer.member("logMostFiles", record.log.most_files);
+  writer.member("logCompress", record.log.compress);
+  writer.member("unrepeatable", record.unrepeatable);
+  writer.member("remove", record.remove);
+  writer.member("terminal", record.terminal);
+  writer.member("openStdin", record.open_stdin);
+  writer.member("stdinOnce", record.stdin_once);
+  writer.member("defaultLimits", record.defaults.cgroup_limits);
+  writer.member("defaultLsm", record.defaults.lsm_profile);
+  writer.member("defaultLandlock", record.defaults.landlock);
+  writer.key("labels");
+  writer.begin_object();
+  for (const auto& [key, value] : record.labels) writer.member(key, value);
+  writer.end_object();
+  writer.member("network", record.network);
+  list(writer, "opened", record.opened);
+  list(writer, "binds", record.binds);
+  list(writer, "tmpfs", record.tmpfs);
+  list(writer, "capAdd", record.capabilities_added);
+  list(writer, "capDrop", record.capabilities_dropped);
+  list(writer, "securityOpt", record.security_options);
+  writer.end_object();
+  text += '\n';
+  return text;
+}
+
+Result<ContainerRecord> decode_container_record(std::string_view text) {
+  TRY_ASSIGN(const json::Document document, json::parse(text));
+  const Members members(document.root());
+  ContainerRecord record;
+  members.read("id", record.id);
+  members.read("name", record.name);
+  members.read("image", record.image);
+  members.read("imageId", record.image_id);
+  members.read("created", record.created);
+  members.read("layers", record.layers);
+  members.read("idPlaces", record.id_places);
+  members.read("arguments", record.arguments);
+  members.read("entrypoint", record.entrypoint);
+  members.read("command", record.command);
+  members.read("user", record.user);
+  members.read("stopSignal", record.stop_signal);
+  members.read("stopTimeout", record.stop_timeout);
+  members.read("timeoutMilliseconds", record.timeout_milliseconds);
+  std::string word = "no";
+  members.read("restart", word);
+  TRY_ASSIGN(record.restart, supervise::parse_restart_policy(word));
+  word = "json-file";
+  members.read("logDriver", word);
+  record.log.driver = word == "none"       ? supervise::LogDriver::kNone
+                      : word == "journald" ? supervise::LogDriver::kJournald
+                                           : supervise::LogDriver::kJsonFile;
+  members.read("logMostBytes", record.log.most_bytes);
+  members.read("logMostFiles", record.log.most_files);
+  members.read("logCompress", record.log.compress);
+  members.read("unrepeatable", record.unrepeatable);
+  members.read("remove", record.remove);
+  members.read("terminal", record.terminal);
+  members.read("openStdin", record.open_stdin);
+  members.read("stdinOnce", record.stdin_once);
+  members.read("defaultLimits", record.defaults.cgroup_limits);
+  members.read("defaultLsm", record.defaults.lsm_profile);
+  members.read("defaultLandlock", record.defaults.landlock);
+  if (const json::Value* const labels = members.find("labels"))
+    for (const json::Member& label : labels->members())
+      record.labels.emplace(label.key, label.value.as_string());
+  members.read("network", record.network);
+  members.read("opened", record.opened);
+  members.read("binds", record.binds);
+  members.read("tmpfs", record.tmpfs);
+  members.read("capAdd", record.capabilities_added);
+  members.read("capDrop", record.capabilities_dropped);
+  members.read("securityOpt", record.security_options);
+  if (record.id.empty() || record.arguments.empty())
+    return fail(ErrorKind::kInvalid, "not the record of a container");
+  return record;
+}
+
+std::string encode(const LifeRecord& life) {
+  std::string text;
+  json::Writer writer(text, json::Style::kCompact);
+  const auto optional = [&](std::string_view key, const std::optional<std::uint64_t>& value) {
+    if (value) writer.member(key, *value);
+  };
+  writer.begin_object();
+  writer.member("status", name_of(life.status));
+  writer.member("started", life.started);
+  writer.member("finished", life.finished);
+  writer.member("exitCode", life.exit_code);
+  writer.member("signal", life.signal);
+  writer.member("oomKilled", life.oom_killed);
+  writer.member("timedOut", life.timed_out);
+  writer.member("stoppedByUser", life.stopped_by_user);
+  writer.member("error", life.error);
+  writer.member("restarts", life.restarts);
+  optional("peakMemoryBytes", life.peak_memory_bytes);
+  optional("cpuNanoseconds", life.cpu_nanoseconds);
+  writer.end_object();
+  text += '\n';
+  return text;
+}
+
+Result<LifeRecord> decode_life_record(std::string_view text) {
+  TRY_ASSIGN(const json::Document document, json::parse(text));
+  const Members members(document.root());
+  LifeRecord life;
+  std::string status;
+  members.read("status", status);
+  for (const LifeStatus each :
+       {LifeStatus::kCreated, LifeStatus::kRunning, LifeStatus::kRestarting, LifeStatus::kExited})
+    if (status == name_of(each)) life.status = each;
+  members.read("started", life.started);
+  members.read("finished", life.finished);
+  members.read("exitCode", life.exit_code);
+  members.read("signal", life.signal);
+  members.read("oomKilled", life.oom_killed);
+  members.read("timedOut", life.timed_out);
+  members.read("stoppedByUser", life.stopped_by_user);
+  members.read("error", life.error);
+  members.read("restarts", life.restarts);
+  members.read("peakMemoryBytes", life.peak_memory_bytes);
+  members.read("cpuNanoseconds", life.cpu_nanoseconds);
+  return life;
+}
+
+Result<void> write_container_file(int directory, const char* name, std::string_view content) {
+  const std::string unfinished = "." + std::string(name);
+  {
+    TRY_ASSIGN(const Fd file, open_at(directory, unfinished.c_str(),
+                                      O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+    if (auto written = write_all(file.get(), content.data(), content.size()); !written)
+      return std::unexpected(
+          Error(written.error()).within("writing the container's " + std::string(name)));
+  }
+  if (::renameat(directory, unfinished.c_str(), directory, name) != 0)
+    return std::unexpected(Error(SysError{"rename", errno, name}));
+  return {};
+}
+
+Result<std::optional<ContainerRecord>> read_container_record(int directory) {
+  return read(directory, kRecordFile, decode_container_record);
+}
+
+Result<LifeRecord> read_life_record(int directory) {
+  TRY_ASSIGN(auto life, read(directory, kLifeFile, decode_life_record));
+  return life.value_or(LifeRecord{});
+}
+
+Result<void> change_record(int store, std::string_view id,
+                           const std::function<void(ContainerRecord&)>& change) {
+  // The lock on the container itself is held for as long as it runs.
+  TRY_ASSIGN(const Fd names, open_at(store, "names", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  TRY(lock_exclusive(names.get()));
+  TRY_ASSIGN(const Fd directory, open_container(store, id));
+  TRY_ASSIGN(auto record, read_container_record(directory.get()));
+  if (!record)
+    return fail(ErrorKind::kState, "container " + quoted(id.substr(0, 12)) + " has no record");
+  change(*record);
+  return write_container_file(directory.get(), kRecordFile, encode(*record));
+}
+
+}  // namespace bulkhead::engine

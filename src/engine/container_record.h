@@ -1,0 +1,96 @@
+// What the engine remembers of a container that it keeps: two files in its directory of the store, each
+// written whole and renamed.
+//
+//   container.json  what it is: fixed when it is made, but for its name and what `update` changes
+//   life.json       how it goes: when it was started, and how it ended
+//
+// Beside them lies config.json, the OCI configuration that every start carries out. Whether a container
+// runs is not read from here but told from the kernel.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/result.h"
+#include "isolation/request.h"
+#include "supervise/log_file.h"
+#include "supervise/restart.h"
+
+namespace bulkhead::engine {
+
+struct ContainerRecord {
+  std::string id;
+  std::string name;
+  std::string image;                    // as the user named it
+  std::string image_id;                 // of its configuration, hexadecimal
+  std::string created;                  // RFC 3339
+  std::vector<std::string> layers;      // storage::lower_paths()
+  std::vector<std::string> id_places;   // directories of the host that may hold files of its ids
+  std::vector<std::string> arguments;   // what runs
+  std::vector<std::string> entrypoint;  // of these, the first
+  std::vector<std::string> command;     // and the rest
+  std::string user;                     // as it was given
+  std::string stop_signal;              // "" for SIGTERM
+  std::int64_t stop_timeout = 10;       // seconds; -1: for ever
+  std::int64_t timeout_milliseconds = -1;
+  supervise::RestartPolicy restart;
+  supervise::LogSettings log;
+  std::string unrepeatable;  // why it cannot be started again; empty: it can
+  bool remove = false;       // goes when it has ended
+  bool terminal = false;
+  bool open_stdin = false;
+  bool stdin_once = false;
+  isolation::Defaults defaults;
+  std::map<std::string, std::string> labels;
+  std::string network;
+  std::vector<std::string> opened;  // Composed::opened
+  // As they were given, for `inspect`.
+  std::vector<std::string> binds;
+  std::vector<std::string> tmpfs;
+  std::vector<std::string> capabilities_added;
+  std::vector<std::string> capabilities_dropped;
+  std::vector<std::string> security_options;
+};
+
+enum class LifeStatus { kCreated, kRunning, kRestarting, kExited };
+
+struct LifeRecord {
+  LifeStatus status = LifeStatus::kCreated;
+  std::string started;   // RFC 3339; "" for never
+  std::string finished;  // as above
+  int exit_code = 0;
+  int signal = 0;
+  bool oom_killed = false;
+  bool timed_out = false;
+  bool stopped_by_user = false;
+  std::string error;  // why it could not be started, or how its end got lost
+  std::uint32_t restarts = 0;
+  std::optional<std::uint64_t> peak_memory_bytes;
+  std::optional<std::uint64_t> cpu_nanoseconds;
+};
+
+std::string encode(const ContainerRecord& record);
+Result<ContainerRecord> decode_container_record(std::string_view text);
+std::string encode(const LifeRecord& life);
+Result<LifeRecord> decode_life_record(std::string_view text);
+
+inline constexpr const char* kRecordFile = "container.json";
+inline constexpr const char* kLifeFile = "life.json";
+inline constexpr const char* kConfigFile = "config.json";
+
+// Of the container's directory, held by descriptor. Reading: nothing when there is no such file.
+Result<void> write_container_file(int directory, const char* name, std::string_view content);
+Result<std::optional<ContainerRecord>> read_container_record(int directory);
+Result<LifeRecord> read_life_record(int directory);
+
+// Reads, changes and writes the record of a container that is in the store; one at a time.
+Result<void> change_record(int store, std::string_view id,
+                           const std::function<void(ContainerRecord&)>& change);
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,244 @@
+#include "engine/detached.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "engine/containers.h"
+#include "engine/ending.h"
+#include "engine/holdings.h"
+#include "engine/launching.h"
+#include "engine/make_record.h"
+#include "engine/overlay_root.h"
+#include "engine/prepare.h"
+#include "engine/registry.h"
+#include "oci/decode.h"
+#include "oci/encode.h"
+#include "oci/validate.h"
+#include "storage/images.h"
+#include "storage/snapshotter.h"
+#include "supervise/monitor.h"
+#include "sys/file.h"
+
+namespace bulkhead::engine {
+namespace {
+
+// What every way to a container has in common: everything that it is, in the store.
+struct Made {
+  Prepared prepared;
+  Holdings holdings;
+  Composed composed;
+  ContainerRecord record;
+};
+
+template <class Warning>
+Result<Made> make(const RunOptions& options, Warning warn) {
+  TRY(read_life_choices(options));
+  if (options.terminal && options.interactive && !options.detach && ::isatty(STDIN_FILENO) == 0)
+    return fail(ErrorKind::kUsage, "--tty with --interactive: the standard input is not a terminal",
+                "leave --tty out when the input is a pipe or a file");
+  TRY_ASSIGN(Prepared prepared, prepare(options));
+  if (prepared.wish.limits.output_bytes)
+    return fail(ErrorKind::kUsage, "--output-limit goes with a run in the foreground",
+                "--log-opt max-size limits what is kept of the output of a detached container");
+  TRY(storage::snapshotter_of(prepared.wish.storage.layers)
+          .prepare(prepared.store, storage::lower_paths(prepared.record)));
+  Circumstances& circumstances = prepared.circumstances;
+  TRY_ASSIGN(Holdings holdings, Holdings::take(prepared.store, circumstances.id, options.name,
+                                               snapshot_of(prepared, options), ids_for(prepared)));
+  TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
+  prepared.image_lock.reset();
+  TRY(holdings.be_named());
+  circumstances.name = holdings.name();
+  circumstances.first_uid = holdings.first_uid();
+  circumstances.first_gid = holdings.first_gid();
+  TRY_ASSIGN(Composed composed, compose(prepared.wish, prepared.image, circumstances));
+  TRY(oci::validate(composed.spec));
+  for (const std::string& warning : prepared.warnings) warn(warning);
+  ContainerRecord record = make_record(options, prepared, composed);
+  // Moved from in this order: the holdings refer to the store's descriptor, which does not change.
+  return Made{std::move(prepared), std::move(holdings), std::move(composed), std::move(record)};
+}
+
+class Running : public supervise::Work {
+ public:
+  Running(const StoreOptions& store, std::string id) : store_(store), id_(std::move(id)) {}
+
+  bool launch(const supervise::Handover& handover, std::uint32_t restarts) override {
+    auto launched = start(handover, restarts);
+    if (launched) {
+      handover.report_started();
+      return true;
+    }
+    handover.report_error(launched.error());
+    return false;
+  }
+
+  void ended(const supervise::Ended& ended) override { (void)record_end(store_, id_, ended); }
+
+  void clear_away() override { (void)repair(store_, id_); }
+
+ protected:
+  // A container that is in the store already.
+  virtual Result<void> start(const supervise::Handover& handover, std::uint32_t restarts);
+
+  const StoreOptions& store_;
+  std::string id_;
+};
+
+// The container's clocks begin about now, as they did at its first start.
+void set_clocks(oci::Spec& spec) {
+  const auto now = [](clockid_t clock) {
+    struct timespec time{};
+    return ::clock_gettime(clock, &time) == 0 ? std::int64_t{time.tv_sec} : 0;
+  };
+  if (const auto monotonic = spec.linux_.time_offsets.find("monotonic");
+      monotonic != spec.linux_.time_offsets.end())
+    monotonic->second.secs = -now(CLOCK_MONOTONIC);
+  if (const auto boottime = spec.linux_.time_offsets.find("boottime");
+      boottime != spec.linux_.time_offsets.end())
+    boottime->second.secs = -now(CLOCK_BOOTTIME);
+}
+
+Result<void> Running::start(const supervise::Handover& handover, std::uint32_t restarts) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(store_.root));
+  // A monitor that starts its container again holds the lock already, and we share it.
+  Fd directory;
+  if (restarts == 0) {
+    auto held = hold_container(store.get(), id_);
+    if (!held && held.error().kind() == ErrorKind::kState)
+      return fail(ErrorKind::kState,
+                  "container " + quoted(id_.substr(0, 12)) + " is running already");
+    if (!held) return std::unexpected(std::move(held).error());
+    directory = *std::move(held);
+  } else {
+    TRY_ASSIGN(directory, open_container(store.get(), id_));
+  }
+  TRY_ASSIGN(const auto record, read_container_record(directory.get()));
+  if (!record)
+    return fail(
+        ErrorKind::kState,
+        "container " + quoted(id_.substr(0, 12)) + " was never wholly made, and cannot be started",
+        "remove it: bulkhead rm --force " + id_.substr(0, 12));
+  if (!record->unrepeatable.empty())
+    return fail(
+        ErrorKind::kUnsupported,
+        "container " + quoted(record->name) + " cannot be started again: " + record->unrepeatable,
+        "run it anew, or use an engine that can");
+  TRY(end_leftovers(store_, id_));
+  TRY_ASSIGN(const std::string written, read_file_at(directory.get(), kConfigFile, 16 << 20));
+  TRY_ASSIGN(oci::Spec spec, oci::decode_spec(written));
+  set_clocks(spec);
+  storage::Snapshot snapshot;
+  snapshot.store = store.get();
+  snapshot.layers = record->layers;
+  snapshot.container = container_path(id_);
+  TRY_ASSIGN(const StorageRecord kept, read_storage_record(store.get(), container_path(id_)));
+  snapshot.form = kept.layers;
+  TRY(storage::snapshotter_of(snapshot.form).prepare(store, snapshot.layers));
+  snapshot.upper = record->remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
+  const std::string config = oci::encode(spec);
+  auto launched = launch_for_monitor({.store = store_,
+                                      .bundle = store.path(),
+                                      .record = *record,
+                                      .config = config,
+                                      .spec = spec,
+                                      .snapshot = snapshot,
+                                      .directory = directory,
+                                      .restarts = restarts},
+                                     handover);
+  if (launched) return {};
+  auto life = read_life_record(directory.get());
+  if (life) {
+    life->status = life->status == LifeStatus::kCreated ? life->status : LifeStatus::kExited;
+    life->error = launched.error().message();
+    if (life->status == LifeStatus::kExited) life->exit_code = 128;
+    (void)write_container_file(directory.get(), kLifeFile, encode(*life));
+  }
+  return launched;
+}
+
+class NewRunning final : public Running {
+ public:
+  explicit NewRunning(const RunOptions& options)
+      : Running(options.store, options.id), options_(options) {}
+
+  void clear_away() override { (void)remove(store_, id_, Force::kKill); }
+
+ private:
+  Result<void> start(const supervise::Handover& handover, std::uint32_t restarts) override {
+    if (restarts > 0) return Running::start(handover, restarts);
+    TRY_ASSIGN(Made made, make(options_, [&](const std::string& text) { handover.warn(text); }));
+    const std::string config = oci::encode(made.composed.spec);
+    if (!made.record.unrepeatable.empty() &&
+        made.record.restart.kind != supervise::RestartKind::kNo)
+      return fail(
+          ErrorKind::kUnsupported,
+          "--restart: the container could not be started again: " + made.record.unrepeatable,
+          "leave --restart out");
+    TRY(made.holdings.write(made.record, config, LifeRecord{}));
+    TRY_ASSIGN(const std::vector<isolation::HandedMount> mounts, make_handed_mounts(made.prepared));
+    if (!options_.container_id_file.empty())
+      TRY(write_id_file(options_.container_id_file, made.record.id));
+    auto launched = launch_for_monitor({.store = store_,
+                                        .bundle = made.prepared.store.path(),
+                                        .record = made.record,
+                                        .config = config,
+                                        .spec = made.composed.spec,
+                                        .snapshot = made.holdings.snapshot(),
+                                        .directory = made.holdings.directory(),
+                                        .handed_mounts = mounts},
+                                       handover);
+    if (!launched) {
+      if (!options_.container_id_file.empty()) (void)::unlink(options_.container_id_file.c_str());
+      return std::unexpected(in_words_of_flags(
+          explain_launch_failure(std::move(launched).error(), made.prepared.wish.volumes)));
+    }
+    made.holdings.stay();
+    return {};
+  }
+
+  const RunOptions& options_;
+};
+
+}  // namespace
+
+std::string monitor_directory(const StoreOptions& options) { return options.runroot + "/monitor"; }
+
+Result<std::string> run_detached(RunOptions options, const Warn& warn) {
+  // Known to all three processes before they part.
+  TRY_ASSIGN(options.id, new_id());
+  NewRunning work(options);
+  supervise::MonitorPlan plan;
+  plan.socket_directory = monitor_directory(options.store);
+  plan.id = options.id;
+  TRY(supervise::start_with_monitor(work, std::move(plan), warn));
+  return options.id;
+}
+
+Result<std::string> create(const RunOptions& options, const Warn& warn) {
+  TRY_ASSIGN(Made made, make(options, warn));
+  if (!made.record.unrepeatable.empty())
+    return fail(ErrorKind::kUnsupported,
+                "such a container can be run, but not made first and started later: " +
+                    made.record.unrepeatable,
+                "use bulkhead run --detach");
+  if (!options.container_id_file.empty())
+    TRY(write_id_file(options.container_id_file, made.record.id));
+  TRY(made.holdings.write(made.record, oci::encode(made.composed.spec), LifeRecord{}));
+  made.holdings.stay();
+  return made.record.id;
+}
+
+Result<void> start(const StoreOptions& options, const std::string& id, const Warn& warn,
+                   EarlyAttach attach) {
+  Running work(options, id);
+  supervise::MonitorPlan plan;
+  plan.socket_directory = monitor_directory(options);
+  plan.id = id;
+  plan.first_client = std::move(attach.monitors_end);
+  plan.first_client_streams = attach.streams;
+  return supervise::start_with_monitor(work, std::move(plan), warn);
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,121 @@
+#include "engine/ending.h"
+
+#include "base/text.h"
+#include "engine/holdings.h"
+#include "engine/prepare.h"
+#include "engine/registry.h"
+#include "runtime/record.h"
+#include "runtime/remove.h"
+#include "storage/store.h"
+#include "sys/file.h"
+
+namespace bulkhead::engine {
+namespace {
+
+// Of a container that ended unseen: what a shell says of a program that it knows nothing of.
+constexpr int kUnknownExit = 255;
+
+// What the kernel has accounted, before the groups go.
+void account(const std::string& state_root, const std::string& id, LifeRecord& life) {
+  const auto directory = runtime::ContainerDirectory::open(state_root, id);
+  if (!directory) return;
+  const auto record = directory->read_record();
+  if (!record) return;
+  const auto groups = isolation::CgroupSet::open(record->cgroup_directories);
+  if (!groups) return;
+  const isolation::CgroupUsage usage = groups->usage();
+  life.oom_killed = usage.oom_kills.value_or(0) > 0;
+  life.peak_memory_bytes = usage.peak_memory_bytes;
+  life.cpu_nanoseconds = usage.cpu_ns;
+}
+
+Result<void> settle(const storage::Store& store, const ContainerRecord& record, int directory,
+                    const LifeRecord& life) {
+  if (record.remove && life.status == LifeStatus::kExited) return give_back_recorded(store, record);
+  return write_container_file(directory, kLifeFile, encode(life));
+}
+
+bool lives(runtime::Status status) {
+  return status == runtime::Status::kRunning || status == runtime::Status::kPaused;
+}
+
+// Whether the runtime's container still lives.
+bool is_alive(const std::string& state_root, const std::string& id) {
+  const auto directory = runtime::ContainerDirectory::open(state_root, id);
+  if (!directory) return false;
+  const auto record = directory->read_record();
+  if (!record) return false;
+  const auto observation = directory->observe(*record);
+  return observation && lives(observation->status);
+}
+
+}  // namespace
+
+Result<void> remove_from_runtime(const std::string& state_root, const std::string& id) {
+  auto directory = runtime::ContainerDirectory::open_locked(state_root, id);
+  if (!directory) {
+    if (directory.error().kind() == ErrorKind::kNotFound) return {};
+    return std::unexpected(std::move(directory).error());
+  }
+  // Killed before it had written its record: then nothing but the directory has been made.
+  const auto record = directory->read_record();
+  if (!record) return std::move(*directory).remove();
+  TRY_ASSIGN(const runtime::Observation observation, directory->observe(*record));
+  TRY(runtime::remove_container(*std::move(directory), *record, observation));
+  return {};
+}
+
+Result<void> record_end(const StoreOptions& options, const std::string& id,
+                        const supervise::Ended& ended) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY_ASSIGN(const Fd directory, open_container(store.get(), id));
+  TRY_ASSIGN(const auto record, read_container_record(directory.get()));
+  TRY_ASSIGN(LifeRecord life, read_life_record(directory.get()));
+  const std::string state_root = state_root_of(options);
+  life.status = ended.starts_again ? LifeStatus::kRestarting : LifeStatus::kExited;
+  if (life.finished < life.started || life.finished.empty()) {
+    life.finished = runtime::now_rfc3339();
+    life.exit_code = ended.exit.shell_code();
+    life.signal = ended.exit.signal;
+    life.timed_out = ended.timed_out;
+    account(state_root, id, life);
+  }
+  life.stopped_by_user = ended.stopped;
+  auto removed = remove_from_runtime(state_root, id);
+  if (!removed) life.error = removed.error().message();
+  if (!record) return removed;
+  return settle(store, *record, directory.get(), life);
+}
+
+Result<void> repair(const StoreOptions& options, const std::string& id) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  auto held = hold_container(store.get(), id);
+  if (!held) return {};
+  TRY_ASSIGN(const auto record, read_container_record(held->get()));
+  if (!record) return {};
+  TRY_ASSIGN(LifeRecord life, read_life_record(held->get()));
+  const std::string state_root = state_root_of(options);
+  if (life.status != LifeStatus::kRunning && life.status != LifeStatus::kRestarting) return {};
+  if (is_alive(state_root, id)) return {};
+  if (life.status == LifeStatus::kRunning) {
+    account(state_root, id, life);
+    life.finished = runtime::now_rfc3339();
+    life.exit_code = kUnknownExit;
+    life.error = "its monitor was killed: how and when the container ended is not known";
+  }
+  life.status = LifeStatus::kExited;
+  TRY(remove_from_runtime(state_root, id));
+  return settle(store, *record, held->get(), life);
+}
+
+Result<void> end_leftovers(const StoreOptions& options, const std::string& id) {
+  const std::string state_root = state_root_of(options);
+  if (is_alive(state_root, id))
+    return fail(ErrorKind::kState,
+                "container " + quoted(id.substr(0, 12)) +
+                    " is running already, without a monitor: its own was killed",
+                "end it first: bulkhead stop " + id.substr(0, 12));
+  return remove_from_runtime(state_root, id);
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,108 @@
+#include "engine/exec.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/text.h"
+#include "engine/container_user.h"
+#include "engine/prepare.h"
+#include "runtime/exec.h"
+#include "runtime/record.h"
+#include "sys/file.h"
+#include "sys/root_dir.h"
+
+namespace bulkhead::engine {
+namespace {
+
+constexpr std::size_t kMostUserFile = 1 << 20;
+
+// A file of the running container, which is hostile: nothing is resolved outside its root, and nothing
+// but a regular file is opened.
+Result<std::optional<std::string>> read_inside(int root, const char* name) {
+  const std::string path = "etc/" + std::string(name);
+  const auto found = RootDir(root).open(path.c_str(), O_PATH);
+  if (!found && (found.error().error == ENOENT || found.error().error == ENOTDIR))
+    return std::nullopt;
+  if (!found) return std::unexpected(Error(found.error()));
+  struct stat status{};
+  if (::fstat(found->get(), &status) != 0 || !S_ISREG(status.st_mode))
+    return fail(ErrorKind::kInvalid,
+                "the container's /etc/" + std::string(name) + " is not a regular file");
+  const std::string again = "/proc/self/fd/" + std::to_string(found->get());
+  TRY_ASSIGN(std::string text, read_file_at(AT_FDCWD, again.c_str(), kMostUserFile));
+  return text;
+}
+
+Result<void> choose_user(const StoreOptions& options, const ListedContainer& container,
+                         const std::string& user, runtime::ExecOptions& exec) {
+  TRY_ASSIGN(const auto directory,
+             runtime::ContainerDirectory::open(state_root_of(options), container.id));
+  TRY_ASSIGN(const auto init, directory.first_process());
+  if (!init) return fail(ErrorKind::kState, "the container has no process");
+  TRY_ASSIGN(const PidFd process, runtime::ContainerDirectory::hold(*init));
+  const std::string path = "/proc/" + std::to_string(process.pid().value()) + "/root";
+  TRY_ASSIGN(const Fd root, open_at(AT_FDCWD, path.c_str(), O_PATH | O_DIRECTORY));
+  // Its pid may have been another's by the time that the path was resolved.
+  if (process.has_exited()) return fail(ErrorKind::kState, "the container has just ended");
+  TRY_ASSIGN(const oci::User resolved, resolve_user(user, "--user", [&](const char* name) {
+               return read_inside(root.get(), name);
+             }));
+  exec.user = std::to_string(resolved.uid.value()) + ":" + std::to_string(resolved.gid.value());
+  for (const ContainerGid gid : resolved.additional_gids)
+    exec.additional_gids.push_back(gid.value());
+  return {};
+}
+
+// Without --interactive it reads nothing of ours; what is detached says nothing to us either.
+Result<void> arrange_streams(const ExecChoices& choices) {
+  if (choices.interactive && !choices.detach) return {};
+  TRY_ASSIGN(const Fd nothing, open_at(AT_FDCWD, "/dev/null", O_RDWR));
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (stream != STDIN_FILENO && !choices.detach) break;
+    if (::dup2(nothing.get(), stream) < 0) return std::unexpected(Error(SysError{"dup2", errno}));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<int> exec(const StoreOptions& options, const ListedContainer& container,
+                 const ExecChoices& choices, const Warn& warn) {
+  if (container.status == ContainerStatus::kPaused)
+    return fail(ErrorKind::kState, "container " + quoted(container.name) + " is paused",
+                "let it go on first: bulkhead unpause " + container.name);
+  if (!runs(container.status))
+    return fail(ErrorKind::kState, "container " + quoted(container.name) + " is not running");
+  if (choices.terminal && choices.detach)
+    return fail(ErrorKind::kUnsupported, "--tty with --detach: nobody would hold the terminal",
+                "leave one of them out");
+  if (choices.terminal && choices.interactive && ::isatty(STDIN_FILENO) == 0)
+    return fail(ErrorKind::kUsage, "--tty with --interactive: the standard input is not a terminal",
+                "leave --tty out when the input is a pipe or a file");
+  runtime::ExecOptions exec;
+  exec.common.state_root = state_root_of(options);
+  exec.id = container.id;
+  exec.args = choices.command;
+  exec.tty = choices.terminal;
+  exec.detach = choices.detach;
+  if (choices.workdir) exec.cwd = *choices.workdir;
+  if (choices.terminal) exec.env.emplace_back("TERM=xterm");
+  for (const std::string& entry : choices.env) {
+    if (entry.empty() || entry.starts_with('='))
+      return fail(ErrorKind::kUsage, "--env " + quoted(entry) + ": NAME=VALUE or NAME is expected");
+    if (entry.find('=') != std::string::npos)
+      exec.env.push_back(entry);
+    else if (const char* const value = std::getenv(entry.c_str()))
+      exec.env.push_back(entry + "=" + value);
+  }
+  if (choices.user) TRY(choose_user(options, container, *choices.user, exec));
+  TRY(arrange_streams(choices));
+  TRY_ASSIGN(const runtime::ExecResult result, runtime::exec_in_container(exec));
+  if (!choices.detach)
+    for (const std::string& warning : result.warnings) warn(warning);
+  return result.exit.shell_code();
+}
+
+}  // namespace bulkhead::engine

@@ -1,0 +1,215 @@
+#include "engine/life.h"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/text.h"
+#include "engine/detached.h"
+#include "engine/ending.h"
+#include "engine/prepare.h"
+#include "engine/registry.h"
+#include "runtime/control.h"
+#include "runtime/record.h"
+#include "runtime/signal_name.h"
+#include "supervise/client.h"
+#include "sys/lock.h"
+
+namespace bulkhead::engine {
+namespace {
+
+using supervise::MonitorClient;
+
+std::unexpected<Error> not_running(const ListedContainer& container) {
+  return fail(ErrorKind::kState, "container " + quoted(container.name) + " is not running");
+}
+
+Result<std::optional<MonitorClient>> monitor_of(const StoreOptions& options,
+                                                const ListedContainer& container) {
+  return MonitorClient::connect(monitor_directory(options), container.id);
+}
+
+// The first process by descriptor; nothing when it is gone.
+std::optional<PidFd> hold_init(const StoreOptions& options, const std::string& id) {
+  const auto directory = runtime::ContainerDirectory::open(state_root_of(options), id);
+  if (!directory) return std::nullopt;
+  const auto init = directory->first_process();
+  if (!init || !*init) return std::nullopt;
+  auto process = runtime::ContainerDirectory::hold(**init);
+  if (!process) return std::nullopt;
+  return *std::move(process);
+}
+
+bool ends_within(const PidFd& process, std::int64_t milliseconds) {
+  struct pollfd item{process.get(), POLLIN, 0};
+  for (;;) {
+    const int ready = ::poll(
+        &item, 1,
+        static_cast<int>(std::min<std::int64_t>(milliseconds < 0 ? -1 : milliseconds, 1 << 30)));
+    if (ready >= 0 || errno != EINTR) return ready > 0;
+  }
+}
+
+// Until whoever stands by the container has written down its end and gone.
+Result<void> wait_until_settled(const StoreOptions& options, const std::string& id) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  {
+    TRY_ASSIGN(const auto held, wait_for_container(store.get(), id));
+  }
+  return repair(options, id);
+}
+
+int stop_signal_of(const ListedContainer& container) {
+  if (container.stop_signal.empty()) return SIGTERM;
+  return runtime::parse_signal(container.stop_signal).value_or(SIGTERM);
+}
+
+Result<void> send(const StoreOptions& options, const ListedContainer& container, int signal) {
+  auto sent = runtime::kill_container(state_root_of(options), container.id, signal,
+                                      runtime::SignalTo::kInit);
+  // It has just ended, or gone altogether.
+  if (!sent &&
+      (sent.error().kind() == ErrorKind::kState || sent.error().kind() == ErrorKind::kNotFound))
+    return not_running(container);
+  return sent;
+}
+
+}  // namespace
+
+Result<void> stop(const StoreOptions& options, const ListedContainer& container,
+                  std::optional<std::int64_t> seconds) {
+  if (!runs(container.status) && container.status != ContainerStatus::kRestarting) return {};
+  TRY_ASSIGN(auto monitor, monitor_of(options, container));
+  if (monitor) (void)monitor->stopping();
+  if (const auto init = hold_init(options, container.id)) {
+    (void)send(options, container, stop_signal_of(container));
+    // A frozen program could not obey.
+    if (container.status == ContainerStatus::kPaused)
+      (void)runtime::resume_container(state_root_of(options), container.id);
+    const std::int64_t patience = seconds.value_or(container.stop_timeout);
+    if (!ends_within(*init, patience < 0 ? -1 : patience * 1000)) {
+      (void)send(options, container, SIGKILL);
+      (void)ends_within(*init, -1);
+    }
+  }
+  return wait_until_settled(options, container.id);
+}
+
+Result<void> kill(const StoreOptions& options, const ListedContainer& container, int signal) {
+  if (!runs(container.status)) return not_running(container);
+  const bool deadly = signal == SIGKILL;
+  if (deadly || signal == stop_signal_of(container)) {
+    TRY_ASSIGN(auto monitor, monitor_of(options, container));
+    if (monitor) (void)monitor->stopping();
+  }
+  const auto init = hold_init(options, container.id);
+  TRY(send(options, container, signal));
+  if (!deadly || !init) return {};
+  (void)ends_within(*init, -1);
+  return wait_until_settled(options, container.id);
+}
+
+Result<void> pause(const StoreOptions& options, const ListedContainer& container) {
+  if (container.status == ContainerStatus::kPaused)
+    return fail(ErrorKind::kState, "container " + quoted(container.name) + " is already paused");
+  if (!runs(container.status)) return not_running(container);
+  return runtime::pause_container(state_root_of(options), container.id);
+}
+
+Result<void> unpause(const StoreOptions& options, const ListedContainer& container) {
+  if (container.status != ContainerStatus::kPaused)
+    return fail(ErrorKind::kState, "container " + quoted(container.name) + " is not paused");
+  return runtime::resume_container(state_root_of(options), container.id);
+}
+
+namespace {
+
+// struct pidfd_info of the kernel, Linux 6.13; the exit status of a reaped process since 6.15.
+struct ProcessInfo {
+  std::uint64_t mask = 0;
+  std::uint64_t cgroup = 0;
+  std::uint32_t ids[11] = {};
+  std::int32_t exit_code = 0;
+};
+constexpr std::uint64_t kInfoExit = 1U << 3;
+
+std::optional<int> exit_code_of(const PidFd& process) {
+  ProcessInfo info;
+  info.mask = kInfoExit;
+  if (::ioctl(process.get(), _IOWR(0xFF, 11, ProcessInfo), &info) != 0) return std::nullopt;
+  if ((info.mask & kInfoExit) == 0) return std::nullopt;
+  const int signal = info.exit_code & 0x7F;
+  return signal != 0 ? 128 + signal : info.exit_code >> 8 & 0xFF;
+}
+
+// In the foreground of somebody's `bulkhead run`, or left alone by a monitor that was killed.
+Result<int> wait_without_monitor(const StoreOptions& options, const ListedContainer& container) {
+  const auto init = hold_init(options, container.id);
+  if (init) (void)ends_within(*init, -1);
+  TRY(wait_until_settled(options, container.id));
+  if (init)
+    if (const auto code = exit_code_of(*init)) return *code;
+  auto after = find(options, container.id);
+  if (after && after->record) return after->life.exit_code;
+  return fail(ErrorKind::kState,
+              "container " + quoted(container.name) +
+                  " has ended, and its exit code is known to the bulkhead run "
+                  "alone that it belonged to",
+              "give that one --result FILE, or run the container with --detach");
+}
+
+}  // namespace
+
+Result<int> wait(const StoreOptions& options, const ListedContainer& container) {
+  ListedContainer now = container;
+  for (;;) {
+    if (!runs(now.status) && now.status != ContainerStatus::kRestarting) return now.life.exit_code;
+    TRY_ASSIGN(auto monitor, monitor_of(options, now));
+    if (monitor) {
+      TRY(monitor->ask_for_end());
+      TRY_ASSIGN(const auto notice, monitor->read_end());
+      if (notice) {
+        if (notice->for_good) TRY(wait_until_settled(options, now.id));
+        return notice->code;
+      }
+    }
+    // It ended before we had asked, or has no monitor.
+    TRY_ASSIGN(now, find(options, now.id));
+    if (runs(now.status) && !monitor) return wait_without_monitor(options, now);
+  }
+}
+
+Result<void> rename(const StoreOptions& options, const ListedContainer& container,
+                    const std::string& new_name) {
+  if (!container.record)
+    return fail(ErrorKind::kState,
+                "container " + quoted(container.name) +
+                    " runs in the foreground of a bulkhead run: it cannot be renamed",
+                "run it with --detach");
+  if (container.name == new_name)
+    return fail(ErrorKind::kUsage, "it has the name " + quoted(new_name) + " already");
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY(take_name(store.get(), new_name, container.id));
+  auto changed = change_record(store.get(), container.id,
+                               [&](ContainerRecord& record) { record.name = new_name; });
+  if (!changed) {
+    (void)release_name(store.get(), new_name, container.id);
+    return changed;
+  }
+  return release_name(store.get(), container.name, container.id);
+}
+
+Result<std::vector<std::string>> prune(const StoreOptions& options) {
+  TRY_ASSIGN(const auto containers, list(options));
+  std::vector<std::string> removed;
+  for (const ListedContainer& container : containers) {
+    if (runs(container.status) || container.status == ContainerStatus::kRestarting) continue;
+    // One that is being made, or has just been started, is in somebody's hands.
+    if (remove(options, container.id, Force::kNo)) removed.push_back(container.id);
+  }
+  return removed;
+}
+
+}  // namespace bulkhead::engine
