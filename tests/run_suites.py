@@ -35,6 +35,7 @@ AREAS = {
     "style": ["release"],
     "conformance": ["release"],
     "integration": ["release"],
+    "life": ["release"],
     "registry": ["release"],
     "engines": ["release"],
     "escape": ["release"],

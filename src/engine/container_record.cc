@@ -1,5 +1,9 @@
 #include "engine/container_record.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/text.h"
 #include "engine/registry.h"
 #include "json/parse.h"
@@ -11,6 +15,10 @@ namespace bulkhead::engine {
 namespace {
 
 constexpr std::size_t kLargest = 1 << 20;
+// The state is written into a file of this size that is there already, as the spare of the one that
+// counts, and the two change places.
+constexpr std::size_t kLifeSize = 2048;
+constexpr const char* kSpareLifeFile = ".life.json";
 
 void list(json::Writer& writer, std::string_view name, const std::vector<std::string>& texts) {
   writer.key(name);
@@ -250,6 +258,24 @@ Result<std::optional<ContainerRecord>> read_container_record(int directory) {
 Result<LifeRecord> read_life_record(int directory) {
   TRY_ASSIGN(auto life, read(directory, kLifeFile, decode_life_record));
   return life.value_or(LifeRecord{});
+}
+
+Result<void> write_life_record(int directory, const LifeRecord& life) {
+  std::string text = encode(life);
+  if (text.size() < kLifeSize) text.insert(text.size() - 1, kLifeSize - text.size(), ' ');
+  {
+    TRY_ASSIGN(const Fd file,
+               open_at(directory, kSpareLifeFile, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
+    if (auto written = write_all(file.get(), text.data(), text.size()); !written)
+      return std::unexpected(Error(written.error()).within("writing the container's state"));
+    if (::ftruncate(file.get(), static_cast<off_t>(text.size())) != 0)
+      return std::unexpected(Error(SysError{"ftruncate", errno, kSpareLifeFile}));
+  }
+  if (::renameat2(directory, kSpareLifeFile, directory, kLifeFile, RENAME_EXCHANGE) == 0) return {};
+  // The first time there is nothing to exchange it with; some file systems cannot.
+  if (::renameat(directory, kSpareLifeFile, directory, kLifeFile) != 0)
+    return std::unexpected(Error(SysError{"rename", errno, kLifeFile}));
+  return {};
 }
 
 Result<void> change_record(int store, std::string_view id,

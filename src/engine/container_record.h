@@ -88,6 +88,8 @@ inline constexpr const char* kConfigFile = "config.json";
 Result<void> write_container_file(int directory, const char* name, std::string_view content);
 Result<std::optional<ContainerRecord>> read_container_record(int directory);
 Result<LifeRecord> read_life_record(int directory);
+// Also on a disk that has become full since the first time: it goes where the last one but one was.
+Result<void> write_life_record(int directory, const LifeRecord& life);
 
 // Reads, changes and writes the record of a container that is in the store; one at a time.
 Result<void> change_record(int store, std::string_view id,

@@ -55,7 +55,7 @@ ContainerStatus recorded_status(const LifeRecord& life) {
   switch (life.status) {
     case LifeStatus::kCreated: return ContainerStatus::kCreated;
     case LifeStatus::kRestarting: return ContainerStatus::kRestarting;
-    case LifeStatus::kRunning:  // it has just ended, and its monitor is writing that down
+    case LifeStatus::kRunning:
     case LifeStatus::kExited: break;
   }
   return ContainerStatus::kExited;
@@ -100,6 +100,9 @@ Result<std::optional<ListedContainer>> look(const StoreOptions& options,
       return container;
     }
     needs_repair = hold_container(store.get(), id).has_value();
+    // It has just ended, or is about to start again, and whoever stands by it has not yet said so.
+    if (!needs_repair && container.life.status == LifeStatus::kRunning)
+      container.status = ContainerStatus::kRunning;
   }
   return container;
 }

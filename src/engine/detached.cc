@@ -34,9 +34,6 @@ struct Made {
 template <class Warning>
 Result<Made> make(const RunOptions& options, Warning warn) {
   TRY(read_life_choices(options));
-  if (options.terminal && options.interactive && !options.detach && ::isatty(STDIN_FILENO) == 0)
-    return fail(ErrorKind::kUsage, "--tty with --interactive: the standard input is not a terminal",
-                "leave --tty out when the input is a pipe or a file");
   TRY_ASSIGN(Prepared prepared, prepare(options));
   if (prepared.wish.limits.output_bytes)
     return fail(ErrorKind::kUsage, "--output-limit goes with a run in the foreground",
@@ -153,7 +150,7 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
     life->status = life->status == LifeStatus::kCreated ? life->status : LifeStatus::kExited;
     life->error = launched.error().message();
     if (life->status == LifeStatus::kExited) life->exit_code = 128;
-    (void)write_container_file(directory.get(), kLifeFile, encode(*life));
+    (void)write_life_record(directory.get(), *life);
   }
   return launched;
 }

@@ -32,7 +32,7 @@ void account(const std::string& state_root, const std::string& id, LifeRecord& l
 Result<void> settle(const storage::Store& store, const ContainerRecord& record, int directory,
                     const LifeRecord& life) {
   if (record.remove && life.status == LifeStatus::kExited) return give_back_recorded(store, record);
-  return write_container_file(directory, kLifeFile, encode(life));
+  return write_life_record(directory, life);
 }
 
 bool lives(runtime::Status status) {

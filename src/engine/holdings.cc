@@ -113,7 +113,7 @@ Result<void> Holdings::be_named() {
 Result<void> Holdings::write(const ContainerRecord& record, std::string_view config,
                              const LifeRecord& life) const {
   TRY(write_container_file(lock_.get(), kConfigFile, config));
-  TRY(write_container_file(lock_.get(), kLifeFile, encode(life)));
+  TRY(write_life_record(lock_.get(), life));
   // Last: a container without it is one that was never wholly made.
   return write_container_file(lock_.get(), kRecordFile, encode(record));
 }

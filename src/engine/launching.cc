@@ -120,7 +120,7 @@ Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Hand
   launched.directory = Fd(::fcntl(container.directory.get(), F_DUPFD_CLOEXEC, 0));
   launched.init = std::move(made.init);
   if (launched.settings.terminal) launched.output = std::move(made.terminal);
-  auto handed = write_container_file(container.directory.get(), kLifeFile, encode(life));
+  auto handed = write_life_record(container.directory.get(), life);
   if (handed) handed = handover.give(launched);
   if (handed) return {};
   (void)launched.init.send_signal(SIGKILL);

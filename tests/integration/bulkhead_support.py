@@ -61,7 +61,16 @@ class Host:
             time.sleep(0.02)
 
     def containers(self):
-        return json.loads(self.call("ps", "--all", "--format", "json").stdout)
+        listed = self.call("ps", "--all", "--no-trunc", "--format", "json")
+        equal(listed.returncode, 0, f"ps: {listed.stderr}")
+        containers = []
+        for row in map(json.loads, listed.stdout.splitlines()):
+            container = {"id": row["ID"], "name": row["Names"], "image": row["Image"],
+                         "status": row["State"], "storage": row["Storage"]}
+            if row["SizeLimit"]:
+                container.update(sizeLimit=int(row["SizeLimit"]), sizeLimitBy=row["SizeLimitBy"])
+            containers.append(container)
+        return containers
 
 
 class Running:
