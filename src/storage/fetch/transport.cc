@@ -312,6 +312,8 @@ void Transport::Impl::set_up(const HttpRequest& request) {
   curl_easy_setopt(curl_, CURLOPT_BUFFERSIZE, kBufferBytes);
   curl_easy_setopt(curl_, CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
   curl_easy_setopt(curl_, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+  // The socket comes connected; libcurl 7.88 looks at it only when it would try the next address.
+  curl_easy_setopt(curl_, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 1L);
   curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_LIMIT, 1L);
   curl_easy_setopt(curl_, CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_seconds));
   curl_easy_setopt(curl_, CURLOPT_HEADERFUNCTION, &Impl::on_header);
