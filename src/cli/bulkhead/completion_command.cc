@@ -51,7 +51,7 @@ std::string image_cases() {
       {"rmi|'image rm'", flags_of(rmi_options(rmi)), kNames},
       {"tag|'image tag'", "--help", kNames},
       {"history|'image history'", flags_of(history_options(history)), kNames},
-      {"inspect|'image inspect'", flags_of(inspect_options(inspect)), kNames},
+      {"'image inspect'", flags_of(inspect_options(inspect)), kNames},
       {"save|'image save'", flags_of(save_options(save)), kNames},
       {"load|'image load'", flags_of(load_options(load)), ""},
       {"import|'image import'", flags_of(import_options(import)), kFiles},
@@ -95,6 +95,19 @@ std::string registry_cases() {
          registry_case("logout", logout_options(ignored), "");
 }
 
+// The commands on containers: what their help says, and the names of containers.
+std::string container_cases() {
+  std::string patterns;
+  for (const Command* command : commands())
+    if (command->on_containers && command->name != "run" && command->name != "create")
+      patterns.append(patterns.empty() ? "" : "|").append(command->name);
+  return "    " + patterns +
+         ") COMPREPLY=($(compgen -W \"$(_bulkhead_flags $command) $(_bulkhead_containers)\" -- "
+         "\"$word\")) ;;\n"
+         "    container) COMPREPLY=($(compgen -W 'ls prune " +
+         patterns + "' -- \"$word\")) ;;\n";
+}
+
 std::string bash_script() {
   bulkhead::engine::RunOptions ignored;
   std::vector<std::string> all;
@@ -119,6 +132,12 @@ std::string bash_script() {
   return "# bash completion for bulkhead: source <(bulkhead completion bash)\n"
          "_bulkhead_images() {\n"
          "  bulkhead images --format '{{.Repository}}:{{.Tag}} {{.ID}}' 2>/dev/null\n"
+         "}\n"
+         "_bulkhead_containers() {\n"
+         "  bulkhead ps --all --format '{{.Names}}' 2>/dev/null\n"
+         "}\n"
+         "_bulkhead_flags() {\n"
+         "  bulkhead \"$1\" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]+' | sort -u\n"
          "}\n"
          "_bulkhead() {\n"
          "  local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command= i\n"
@@ -152,7 +171,7 @@ std::string bash_script() {
          "    '') COMPREPLY=($(compgen -W '" +
          joined(names) +
          " --root --runroot --help --version' -- \"$word\")) ;;\n"
-         "    run)\n"
+         "    run|create)\n"
          "      if [[ $word == -* ]]; then\n"
          "        COMPREPLY=($(compgen -W '" +
          joined(all) +
@@ -162,13 +181,9 @@ std::string bash_script() {
          "\"$word\") $(compgen -f -- \"$word\"))\n"
          "      fi ;;\n"
          "    policy) COMPREPLY=($(compgen -W 'check run --help' -- \"$word\")) ;;\n"
-         "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n"
-         "    ps) COMPREPLY=($(compgen -W '--all --format --help' -- \"$word\")) ;;\n"
-         "    rm) COMPREPLY=($(compgen -W \"--force --dead --help $(bulkhead ps --all 2>/dev/null "
-         "|\n"
-         "      awk 'NR > 1 { print $NF }')\" -- \"$word\")) ;;\n" +
-         image_cases() + registry_cases() + "    image) COMPREPLY=($(compgen -W '" +
-         joined(of_image) +
+         "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n" +
+         container_cases() + image_cases() + registry_cases() +
+         "    image) COMPREPLY=($(compgen -W '" + joined(of_image) +
          " --help' -- \"$word\")) ;;\n"
          "    system) COMPREPLY=($(compgen -W 'check df integrate --help' -- \"$word\")) ;;\n"
          "    'system integrate')\n"
