@@ -195,6 +195,7 @@ IdWish ids_for(const Prepared& prepared) {
 
 std::vector<std::string> own_mounts_of(const Prepared& prepared) {
   std::vector<std::string> destinations;
+  if (prepared.wish.init) destinations.emplace_back(kInitPath);
   if (!prepared.wish.sharing.user.host())
     for (const DeviceNode& node : prepared.circumstances.devices) destinations.push_back(node.path);
   if (prepared.joined)

@@ -40,7 +40,7 @@ storage::Snapshot snapshot_of(const Prepared& prepared, const RunOptions& option
 // Which ids of the host the container is to have.
 IdWish ids_for(const Prepared& prepared);
 
-// The destinations of what make_handed_mounts() makes.
+// The destinations of mounts whose source is Bulkhead's own: the init, and make_handed_mounts().
 std::vector<std::string> own_mounts_of(const Prepared& prepared);
 
 // The mounts that the launch puts into the container; `circumstances` has its ids by now.

@@ -41,6 +41,7 @@ Result<void> arrange_input(const RunOptions& options) {
 
 Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options, Composed& composed,
                                   OverlayRoot& root) {
+  const std::vector<std::string> own_mounts = own_mounts_of(prepared);
   TRY_ASSIGN(const std::vector<isolation::HandedMount> mounts, make_handed_mounts(prepared));
   runtime::CreateOptions create;
   create.common.state_root = state_root_of(options.store);
@@ -55,6 +56,7 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
                                             .handed_mounts = mounts,
                                             .image = prepared.circumstances.image,
                                             .opened = composed.opened,
+                                            .own_mounts = own_mounts,
                                             // Nobody else would keep its limits of time, or
                                             // give back what it has of the host.
                                             .dies_with_us = true});

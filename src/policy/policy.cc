@@ -215,8 +215,16 @@ class Judge {
 
   void mounts() {
     if (!policy_.forbids(Rule::kHostMounts)) return;
+    if (!subject_.root.empty() && real_path(subject_.root) == "/")
+      say("host-mounts: the container's root is the host's");
     for (const oci::Mount& mount : spec_.mounts) {
-      if (!is_bind(mount)) continue;
+      if (!is_bind(mount)) {
+        constexpr std::string_view kHarmless[] = {"proc",   "sysfs",  "tmpfs",   "devpts",
+                                                  "mqueue", "cgroup", "cgroup2", "ramfs"};
+        if (std::ranges::find(kHarmless, mount.type) == std::end(kHarmless))
+          say("host-mounts: a file system of type " + quoted(mount.type));
+        continue;
+      }
       const auto& own = subject_.own_mounts;
       if (std::ranges::find(own, mount.destination) != own.end()) continue;
       const std::string source = real_path(mount.source);

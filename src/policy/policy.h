@@ -78,8 +78,10 @@ struct Subject {
   const oci::Spec& spec;
   std::string container;
   std::string image;  // as `bulkhead run` was given it; empty: not known
-  // Mounts whose source `bulkhead` itself brings (device nodes, another container's memory).
+  // Destinations of mounts whose source `bulkhead` itself brings (device nodes, another container's
+  // memory, its init).
   std::vector<std::string> own_mounts;
+  std::string root = {};  // of the file system, absolute; empty: one of an image
 };
 
 // What the policy has against it, in sentences; empty: nothing.

@@ -146,6 +146,14 @@ TEST(Policy, NamesTheRuleThatIsBroken) {
         [&](const std::string& text) { return text.starts_with(std::string(row.rule) + ": "); }))
         << row.rule << (found.empty() ? " (nothing)" : " " + found.front());
   }
+  const auto policy = parse_policy(kEverything);
+  const oci::Spec spec = strict();
+  EXPECT_EQ(violations(*policy, {.spec = spec,
+                                 .container = "c",
+                                 .image = "busybox",
+                                 .own_mounts = {},
+                                 .root = "/usr/.."}),
+            (std::vector<std::string>{"host-mounts: the container's root is the host's"}));
   EXPECT_EQ(judged(strict(), "alpine").size(), 1U);
   EXPECT_EQ(judged(strict(), "").size(), 1U)
       << "who names no image is not known to run one of these";

@@ -239,15 +239,15 @@ Result<void> ask_policy(const NewContainer& wanted, const ContainerPlan& plan) {
         explanation.standing == isolation::Standing::kOpened)
       weakened.push_back(std::string(Layer::kName) + ": " + explanation.reason);
   });
-  std::vector<std::string> own_mounts;
-  for (const isolation::HandedMount& handed : wanted.handed_mounts)
-    own_mounts.push_back(handed.destination);
-  return policy::enforce(*policy,
-                         {.spec = wanted.spec,
+  policy::Subject subject{.spec = wanted.spec,
                           .container = wanted.options.id,
                           .image = wanted.image,
-                          .own_mounts = std::move(own_mounts)},
-                         weakened);
+                          .own_mounts = {wanted.own_mounts.begin(), wanted.own_mounts.end()}};
+  if (wanted.root_maker == nullptr && wanted.spec.root) {
+    const std::string& root = wanted.spec.root->path;
+    subject.root = root.starts_with('/') ? root : wanted.bundle + "/" + root;
+  }
+  return policy::enforce(*policy, subject, weakened);
 }
 
 // Everything after the plan stands: from the first thing on disk to the process that is ready.

@@ -44,6 +44,7 @@ struct NewContainer {
   // user has opened.
   std::string image = {};
   std::span<const std::string> opened = {};
+  std::span<const std::string> own_mounts = {};  // policy::Subject::own_mounts
   // With kStartAtOnce: the container's first process is killed when this process dies.
   bool dies_with_us = false;
 };

@@ -1,5 +1,4 @@
 #include "runtime/restore.h"
-#include "policy/enforce.h"
 
 #include <algorithm>
 #include <climits>
@@ -10,6 +9,7 @@
 #include "base/text.h"
 #include "isolation/cgroup/discover.h"
 #include "isolation/cgroup/systemd_manager.h"
+#include "policy/enforce.h"
 #include "runtime/checkpoint_image.h"
 #include "runtime/checkpointable.h"
 #include "runtime/child_hooks.h"
@@ -311,9 +311,13 @@ Result<Container> restore(const RestoreOptions& options, const Bundle& bundle) {
   const Record record = new_record(options.create, spec, bundle.path, groups);
   TRY_ASSIGN(const std::optional<policy::Policy> policy, policy::read_policy());
   if (policy)
-    TRY(policy::enforce(
-        *policy, {.spec = spec, .container = options.create.id, .image = {}, .own_mounts = {}},
-        {}));
+    TRY(policy::enforce(*policy,
+                        {.spec = spec,
+                         .container = options.create.id,
+                         .image = {},
+                         .own_mounts = {},
+                         .root = root_of(spec, bundle.path)},
+                        {}));
   TRY(check_cgroup_mode(spec, record, options.criu.cgroup_mode));
   Restoring stages(spec, record, host, expected_label(spec, options, host), undo);
   TRY_ASSIGN(const CriuWorker worker, CriuWorker::start(given.surroundings));
