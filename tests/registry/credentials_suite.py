@@ -10,7 +10,7 @@ import urllib.parse
 from fake_registry import FakeRegistry
 from images import Image
 from registry_support import DockerRegistry, certificate, main
-from support.harness import Suite, equal, expect
+from support.harness import Skip, Suite, equal, expect
 
 suite = Suite("credentials")
 SECRET = "s3cret:with colon"
@@ -20,7 +20,9 @@ def basic(user, password):
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def log_in(host, registry, password=SECRET, user="me", **more):
+def log_in(host, registry, password=SECRET, user="me", user_id=None, **more):
+    if user_id:
+        more.update(user=user_id, group=user_id, extra_groups=[])
     return host.call("login", "--username", user, "--password-stdin", registry.name,
                      input=password + "\n", **more)
 
@@ -130,6 +132,21 @@ def warns_of_a_password_on_the_command_line(host):
         host.fails("login", "-u", "me", "-p", "x", "--password-stdin", registry.name,
                    saying="exclude")
         host.fails("login", "not a registry", saying="not the name")
+
+
+@suite.test
+def logs_in_users_without_privilege(host):
+    home = host.directory / "somebody"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    with FakeRegistry() as registry:
+        registry.password = f"me:{SECRET}"
+        try:
+            done = log_in(host, registry, env=host.environment(HOME=str(home)), user_id=65534)
+        except PermissionError:
+            raise Skip("this build is out of other users' reach") from None
+        equal((done.returncode, done.stdout), (0, "Login Succeeded\n"), done.stderr)
+        equal((home / ".docker/config.json").stat().st_uid, 65534, "owner")
 
 
 @suite.test

@@ -5,7 +5,7 @@ import sys
 
 from images import Image, Index, noise
 from fake_registry import FakeRegistry
-from registry_support import (DockerRegistry, certificate, digest_by_skopeo, main, skopeo)
+from registry_support import (DockerRegistry, NameServer, certificate, digest_by_skopeo, main, skopeo)
 from support.harness import Suite, equal, expect
 from support.bundles import BUILD
 
@@ -230,6 +230,60 @@ def speaks_plain_http_to_loopback_or_when_asked(host):
         host.fails("pull", target)
         host.settings("")
         host.does("pull", target)
+
+
+@suite.test
+def resolves_names_and_checks_certificates_by_them(host):
+    pair = certificate(host.directory, "named", names="DNS:registry.test")
+    image = Image([{"a": b"1"}])
+    names = {"registry.test": "203.0.113.7", "other.test": "203.0.113.7", "inside.test": "127.0.0.1"}
+    with NameServer(names) as resolver, FakeRegistry("203.0.113.7", pair) as registry, \
+            FakeRegistry("127.0.0.1", pair) as inside:
+        port = registry.name.split(":")[1]
+        registry.add(image)
+        inside.add(image)
+        host.settings("".join(f'[registry."{name}:{port}"]\nca = "{pair[0]}"\n'
+                              for name in ("registry.test", "other.test")))
+        host.fresh()
+        host.does("pull", f"registry.test:{port}/app:1")
+        expect("registry.test" in resolver.asked, "the name was looked up")
+        host.fails("pull", f"other.test:{port}/app:1", saying="certificate")
+        host.fails("pull", f"none.test:{port}/app:1", saying='looking up "none.test"')
+        # A name of the internet that leads inside is no way in either.
+        location = f"https://inside.test:{inside.name.split(':')[1]}"
+        registry.faults.append(lambda request: "/blobs/" in request.path and (
+            request.answer(307, headers={"Location": location + request.path}) is None))
+        host.fresh()
+        host.fails("pull", f"registry.test:{port}/app:1", saying=["sent us to", "inside.test"])
+        equal(inside.requests, [], "requests that arrived")
+    host.settings("")
+
+
+@suite.test
+def goes_through_the_proxy_that_the_environment_names(host):
+    image = Image([{"a": b"1"}])
+    with FakeRegistry("203.0.113.7") as registry, FakeRegistry() as proxy:
+        target = registry.add(image)
+        proxy.add(image)
+        host.settings(f'[registry."{registry.name}"]\nhttp = true\n')
+
+        def forward(request):
+            request.path = request.path.removeprefix(registry.url)
+            return False
+
+        proxy.faults.append(forward)
+        for variables, through in (({}, False), ({"no_proxy": "203.0.113.7"}, False), (None, True)):
+            host.fresh()
+            proxy.requests.clear()
+            registry.requests.clear()
+            environment = {} if variables == {} else {
+                "http_proxy": f"http://me:secret@{proxy.name}", **(variables or {})}
+            host.does("pull", target, env=host.environment(**environment))
+            equal((bool(proxy.requests), bool(registry.requests)), (through, not through),
+                  f"{environment}: who was asked")
+        expect(all(path.startswith(registry.url) for _, path, _ in proxy.requests), "whole URLs")
+        expect(proxy.requests[0][2].get("Proxy-Authorization"), "credentials for the proxy")
+    host.settings("")
 
 
 @suite.test

@@ -1,5 +1,6 @@
 """What the suites of pull, push and login share."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -117,6 +119,44 @@ def certificate(directory, name, subject="localhost", authority=None,
                     "-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return tuple(map(str, paths))
+
+
+class NameServer:
+    """Answers questions for addresses (RFC 1035) in the way of `names`, and knows no others."""
+
+    def __init__(self, names):
+        self.names = names
+        self.asked = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 53))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                question, sender = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            at, labels = 12, []
+            while question[at]:
+                labels.append(question[at + 1:at + 1 + question[at]].decode())
+                at += 1 + question[at]
+            name, kind = ".".join(labels).lower(), question[at + 1:at + 3]
+            self.asked.append(name)
+            address = self.names.get(name)
+            found = address and kind == b"\0\1"
+            answer = (b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(address)) if found else b""
+            flags = b"\x81\x80" if address else b"\x81\x83"
+            counts = b"\0\1\0" + bytes([int(bool(found))]) + b"\0\0\0\0"
+            with contextlib.suppress(OSError):  # closed meanwhile
+                self.socket.sendto(question[:2] + flags + counts + question[12:at + 5] + answer, sender)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
 
 
 class DockerRegistry:

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -48,13 +49,13 @@ std::string_view word_for(LayerState state, Direction direction) {
 
 std::string time_text(double seconds) {
   if (!(seconds < 360'000)) return "";
-  const auto whole = static_cast<unsigned long>(seconds + 0.5);
+  const long whole = std::lround(seconds);
   if (whole < 60) return std::to_string(whole) + "s";
   char text[32];
   if (whole < 3600)
-    std::snprintf(text, sizeof text, "%lum%02lus", whole / 60, whole % 60);
+    (void)std::snprintf(text, sizeof text, "%ldm%02lds", whole / 60, whole % 60);
   else
-    std::snprintf(text, sizeof text, "%luh%02lum", whole / 3600, whole / 60 % 60);
+    (void)std::snprintf(text, sizeof text, "%ldh%02ldm", whole / 3600, whole / 60 % 60);
   return text;
 }
 
@@ -77,7 +78,7 @@ std::string size_text(std::uint64_t bytes) {
   }
   char text[32];
   const int decimals = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  std::snprintf(text, sizeof text, "%.*f%s", decimals, value, kUnits[unit]);
+  (void)std::snprintf(text, sizeof text, "%.*f%s", decimals, value, kUnits[unit]);
   return text;
 }
 

@@ -63,6 +63,14 @@ bool is_excepted(const std::vector<std::string>& exceptions, const Url& url) {
   });
 }
 
+// "http://user:password@proxy:3128" without what is for libcurl to send.
+std::string without_user(std::string url) {
+  const std::size_t begin = url.find("://") + 3;
+  const std::size_t at = url.substr(0, url.find('/', begin)).rfind('@');
+  if (at != std::string::npos && at > begin) url.erase(begin, at + 1 - begin);
+  return url;
+}
+
 // `text`: what libcurl says of it, with OpenSSL's reason.
 FetchEnd meaning_of(CURLcode code, std::string_view text) {
   const auto says = [&](std::string_view words) {
@@ -114,15 +122,15 @@ class Transport::Impl {
   TransportFailure describe(CURLcode code);
   void forget_lists();
 
-  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self);
-  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
-  static std::size_t on_send(char* data, std::size_t size, std::size_t count, void* self);
-  static int on_seek(void* self, curl_off_t offset, int origin);
-  static curl_socket_t on_open(void* self, curlsocktype, struct curl_sockaddr*);
+  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* pointer);
+  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* pointer);
+  static std::size_t on_send(char* data, std::size_t size, std::size_t count, void* pointer);
+  static int on_seek(void* pointer, curl_off_t offset, int origin);
+  static curl_socket_t on_open(void* pointer, curlsocktype, struct curl_sockaddr*);
   static int on_socket(void*, curl_socket_t, curlsocktype) {
     return CURL_SOCKOPT_ALREADY_CONNECTED;
   }
-  static CURLcode on_tls(CURL*, void* context, void* self);
+  static CURLcode on_tls(CURL*, void* context, void* pointer);
 
   const FetcherSetup& setup_;
   TlsMaterial material_;
@@ -333,7 +341,7 @@ void Transport::Impl::set_up(const HttpRequest& request) {
   // An empty proxy: none, and nothing of the environment either.
   const bool proxied = !setup_.proxy.empty() && !is_excepted(setup_.proxy_exceptions, request.url);
   curl_easy_setopt(curl_, CURLOPT_PROXY, proxied ? setup_.proxy.c_str() : "");
-  const auto proxy = proxied ? parse_url(setup_.proxy) : Result<Url>(request.url);
+  const auto proxy = proxied ? parse_url(without_user(setup_.proxy)) : Result<Url>(request.url);
   if (proxy) (void)is_dialed(proxy->host, proxy->port);
 }
 
