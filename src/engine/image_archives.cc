@@ -144,11 +144,13 @@ Result<void> save_images(const StoreOptions& options, const std::vector<std::str
   return {};
 }
 
-Result<LoadResult> load_images(const StoreOptions& options, const std::string& input) {
+Result<LoadResult> load_images(const StoreOptions& options, const std::string& input,
+                               int progress) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
   storage::UnpackerCall call;
   call.context = input.empty() ? "load" : "load " + quoted(input);
   call.words = {"--load", store.path()};
+  call.progress = progress;
   if (input.empty()) {
     call.input = STDIN_FILENO;
   } else {

@@ -20,7 +20,8 @@ struct LoadResult {
 };
 
 // `input`: empty for the standard input.
-Result<LoadResult> load_images(const StoreOptions& options, const std::string& input);
+// `progress`: a terminal to show the progress on, or -1.
+Result<LoadResult> load_images(const StoreOptions& options, const std::string& input, int progress);
 
 struct ImportWish {
   std::string file;  // "-": the standard input

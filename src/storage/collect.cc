@@ -49,47 +49,68 @@ Result<void> sync_directory(int store, const char* path) {
   return {};
 }
 
-// Where things are taken to: a directory that is locked while somebody deletes what is in it.
+// Where things are taken to: a directory that is locked while somebody deletes what is in it. Made and
+// filled under the store's exclusive lock, emptied without it.
 class Trash {
  public:
   static Result<Trash> make(int store) {
-    if (::mkdirat(store, kTrash, 0700) != 0 && errno != EEXIST)
-      return std::unexpected(Error(SysError{"mkdir", errno, kTrash}));
     Trash trash;
-    TRY_ASSIGN(const std::string name, random_name());
     trash.store_ = store;
-    trash.path_ = path_in(kTrash, name);
-    if (::mkdirat(store, trash.path_.c_str(), 0700) != 0)
-      return std::unexpected(Error(SysError{"mkdir", errno, trash.path_.c_str()}));
-    TRY_ASSIGN(trash.directory_,
-               open_at(store, trash.path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    TRY(lock_exclusive(trash.directory_.get()));
+    TRY_ASSIGN(trash.prefix_, random_name());
+    // What processes that were killed have left is deleted along.
+    TRY_ASSIGN(const std::vector<std::string> others, list_directory(store, kTrash));
+    for (const std::string& name : others) {
+      auto other = open_at(store, path_in(kTrash, name).c_str(), kDirectoryFlags);
+      if (other && try_lock_exclusive(other->get()))
+        trash.places_.push_back({name, *std::move(other)});
+    }
+    // A full disk is when things are removed, and may have no room for a directory.
+    const bool made = ::mkdirat(store, path_in(kTrash, trash.prefix_).c_str(), 0700) == 0;
+    if (!made && errno != ENOSPC && errno != EDQUOT)
+      return std::unexpected(Error(SysError{"mkdir", errno, kTrash}));
+    const std::string name = made ? trash.prefix_ : std::string(kSpareTrash);
+    trash.directory_ = trash.find(name);
+    if (trash.directory_ >= 0) return trash;
+    TRY_ASSIGN(Fd directory, open_at(store, path_in(kTrash, name).c_str(), kDirectoryFlags));
+    TRY(lock_exclusive(directory.get()));
+    trash.directory_ = directory.get();
+    trash.places_.push_back({name, std::move(directory)});
     return trash;
   }
 
   Result<bool> take(const std::string& path) {
-    const std::string name = std::to_string(count_++);
-    if (::renameat(store_, path.c_str(), directory_.get(), name.c_str()) == 0) return true;
+    const std::string name = prefix_ + "-" + std::to_string(count_++);
+    if (::renameat(store_, path.c_str(), directory_, name.c_str()) == 0) return true;
     if (errno == ENOENT) return false;
     return std::unexpected(Error(SysError{"rename", errno, path.c_str()}));
   }
 
   Result<void> empty() {
-    TRY(remove_tree_at(store_, path_.c_str()));
-    // And what processes that were killed have left.
-    TRY_ASSIGN(const std::vector<std::string> names, list_directory(store_, kTrash));
-    for (const std::string& name : names) {
-      const std::string path = path_in(kTrash, name);
-      const auto other = open_at(store_, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-      if (other && try_lock_exclusive(other->get())) (void)remove_tree_at(store_, path.c_str());
+    for (const Place& place : places_) {
+      TRY_ASSIGN(const std::vector<std::string> names, list_directory(place.lock.get(), "."));
+      for (const std::string& name : names) TRY(remove_tree_at(place.lock.get(), name.c_str()));
+      if (place.name != kSpareTrash)
+        (void)::unlinkat(store_, path_in(kTrash, place.name).c_str(), AT_REMOVEDIR);
     }
     return {};
   }
 
  private:
+  static constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  struct Place {
+    std::string name;
+    Fd lock;
+  };
+  int find(std::string_view name) const {
+    for (const Place& place : places_)
+      if (place.name == name) return place.lock.get();
+    return -1;
+  }
+
   int store_ = -1;
-  std::string path_;
-  Fd directory_;
+  std::string prefix_;
+  int directory_ = -1;  // one of the places'
+  std::vector<Place> places_;
   unsigned count_ = 0;
 };
 

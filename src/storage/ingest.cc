@@ -40,7 +40,7 @@ Result<void> make_directory(int store, const char* path, mode_t mode = 0700) {
 Result<void> make_store_directories(int store) {
   if (exists(store, kEmptyLayer)) return {};  // the last one
   for (const char* path : {kImages, kReferences, kSources, "blobs", kBlobs, kPartialBlobs, kTrees,
-                           kClaims, kStaging, kLayers, kEmptyLayer})
+                           kClaims, kStaging, kTrash, "trash/spare", kLayers, kEmptyLayer})
     TRY(make_directory(store, path));
   if (::fchmodat(store, kEmptyLayer, 0755, 0) != 0)
     return std::unexpected(Error(SysError{"chmod", errno, kEmptyLayer}));

@@ -121,8 +121,9 @@ TEST_F(Ingesting, WhatAKilledOneHeldIsCollected) {
   ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
   EXPECT_EQ(list_directory(store_->get(), kStaging)->size(), 1U);
   ASSERT_TRUE(collect_all());
-  for (const char* place : {kStaging, kTrash, kBlobs})
+  for (const char* place : {kStaging, "trash/spare", kBlobs})
     EXPECT_TRUE(list_directory(store_->get(), place)->empty()) << place;
+  EXPECT_EQ(list_directory(store_->get(), kTrash)->size(), 1U);
 }
 
 TEST_F(Ingesting, ALayerIsMadeByOneAtATime) {

@@ -18,6 +18,7 @@ inline constexpr const char* kTrees = "trees";
 inline constexpr const char* kClaims = "claims";
 inline constexpr const char* kStaging = "staging";
 inline constexpr const char* kTrash = "trash";
+inline constexpr const char* kSpareTrash = "spare";  // always there
 inline constexpr const char* kContainers = "containers";
 // The lower layer of an image that has none.
 inline constexpr const char* kEmptyLayerName = "empty";

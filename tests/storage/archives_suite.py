@@ -7,8 +7,11 @@ import pathlib
 import subprocess
 import sys
 import tarfile
+import warnings
 
-import jsonschema
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import jsonschema
 
 from image_maker import Image, compressed, sha256, small_image, tar_of, tree_of
 from store_support import Suite, equal, expect, main
@@ -44,7 +47,7 @@ def takes_every_format_and_compression_to_the_same_image(store):
             equal(said, "Loaded image: some/name:tag\n", what)
             equal(store.inspect("some/name:tag")["Id"], "sha256:" + image.id)
             with store.tree("some/name:tag") as tree:
-                equal(sorted(tree_of(tree)), [b".", b"d", b"two"], what)
+                equal(sorted(tree_of(tree)), [b"d", b"two"], what)
             if "input" not in more:
                 store.does("rmi", "some/name:tag")
                 equal(store.left(), [], f"{what}: left")
@@ -99,12 +102,15 @@ def what_it_writes_follows_the_specification(store):
     store.does("save", "--format", "oci-dir", "-o", out, "x/y")
 
     def validate(name, document):
-        schemas = {path.name: json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")}
-        for each in list(schemas.values()):
-            schemas[each.get("id") or each.get("$id")] = each
-        schema = schemas[name]
-        resolver = jsonschema.RefResolver(SCHEMAS.as_uri() + "/" + name, schema, store=schemas)
-        jsonschema.Draft4Validator(schema, resolver=resolver).validate(document)
+        class Local(jsonschema.RefResolver):
+            """References lead to the files beside the schema, and never to a network."""
+            def resolve_remote(self, uri):
+                return json.loads((SCHEMAS / uri.rpartition("/")[2]).read_text())
+
+        schema = json.loads((SCHEMAS / name).read_text())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            jsonschema.Draft4Validator(schema, resolver=Local.from_schema(schema)).validate(document)
 
     index = json.loads((out / "index.json").read_text())
     validate("image-index-schema.json", index)

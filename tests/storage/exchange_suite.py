@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 from image_maker import Image, differences, tar_of, tree_of
 from store_support import FULL, Suite, Skip, expect, main, new_store
@@ -47,11 +48,12 @@ def rich_image(**more):
         ("fifo", b"", {"type": tarfile.FIFOTYPE, "mode": 0o600}),
         ("empty", b""), ("noted", b"n", pax(user__note="a value", user__other="ü")),
         ("capable", b"c", {"mode": 0o755, **pax(security__capability=CAPABILITY)}),
-        ("a" * 120 + "/" + "b" * 120, b"long"), ("ünïcödé/файл", b"unicode"),
+        ("a" * 120, None), ("a" * 120 + "/" + "b" * 120, b"long"), ("ünïcödé", None),
+        ("ünïcödé/файл", b"unicode"),
         ("spaces and\ttabs", b"s"), ("no-permissions", b"p", {"mode": 0}))
     upper = tar_of(
         (".wh.gone", b""), ("hidden", None), ("hidden/.wh..wh..opq", b""), ("hidden/new", b"new"),
-        ("replaced", b"after", {"mode": 0o600}), ("kind", b"now a file"),
+        ("replaced", b"after", {"mode": 0o600}), ("kind", b"now a file"), ("bin", None),
         ("bin/tool", b"changed", {"mode": 0o2755, "uid": 1000, "gid": 1001}))
     return Image(lower, upper, **more)
 
@@ -71,8 +73,10 @@ class Tools:
         self.directory = directory
         self.number = 0
         (directory / "policy.json").write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
-        storage = ["--root", str(directory / "containers"), "--runroot",
-                   str(directory / "containers-run"), "--storage-driver", "vfs"]
+        # Podman takes no longer one.
+        self.runroot = tempfile.mkdtemp(prefix="bx-", dir="/dev/shm")
+        storage = ["--root", str(directory / "containers"), "--runroot", self.runroot,
+                   "--storage-driver", "vfs"]
         self.buildah = ["buildah", *storage]
         self.podman = ["podman", *storage, "--cgroup-manager", "cgroupfs", "--events-backend",
                        "file"]
@@ -197,6 +201,7 @@ class Tools:
 TOOLS = ("bulkhead", "skopeo", "buildah", "podman", "umoci")
 READERS = ("bulkhead", "buildah", "podman", "umoci")
 COMPRESSIONS = ("", "gzip", "zstd")
+UNREAD = "cannot be read: "
 
 
 def require_tools():
@@ -209,17 +214,35 @@ def exchange(directory, writer, everything=False):
     """(format, reader, differences) for all that the writer writes."""
     for how in COMPRESSIONS if FULL or everything else COMPRESSIONS[1:2]:
         tools = Tools(directory / f"{writer}-{how or 'plain'}")
-        for image in getattr(tools, "written_by_" + writer)(rich_image(compression=how)):
-            kind = image.partition(":")[0] + (f", {how}" if how else "")
-            # umoci is the judge: it shares no code with us nor with the others' storage.
+        try:
+            yield from exchange_by(tools, writer, how)
+        finally:
+            shutil.rmtree(tools.runroot, ignore_errors=True)
+
+
+def exchange_by(tools, writer, how):
+    # umoci is the judge: it shares no code with us nor with the others' storage. It does not know zstd:
+    # then it judges by the same image with plain layers, which the writer has not changed.
+    expected = None
+    if how == "zstd" or writer == "skopeo":
+        plain = rich_image().write_layout(tools.path(), "1")
+        with tools.read_by_umoci(f"oci:{plain}:1") as judge:
+            expected = tree_of(judge)
+    if how == "zstd" and writer in ("buildah", "umoci"):
+        return  # what they add is compressed as they please
+    for image in getattr(tools, "written_by_" + writer)(rich_image(compression=how)):
+        kind = image.partition(":")[0] + (f", {how}" if how else "")
+        judged = expected
+        if judged is None:
             with tools.read_by_umoci(image) as judge:
-                expected = tree_of(judge)
-            for reader in READERS:
-                try:
-                    with getattr(tools, "read_by_" + reader)(image) as tree:
-                        yield kind, reader, differences(expected, tree_of(tree))
-                except (OSError, AssertionError) as error:
-                    yield kind, reader, [str(error)]
+                judged = tree_of(judge)
+        for reader in READERS:
+            try:
+                with getattr(tools, "read_by_" + reader)(image) as tree:
+                    found = differences(judged, tree_of(tree))
+            except (OSError, AssertionError) as error:
+                found = [UNREAD + str(error)]
+            yield kind, reader, found
 
 
 def each_writer(writer):
@@ -227,9 +250,11 @@ def each_writer(writer):
         require_tools()
         for name in COMPRESSIONS:
             (store.directory / f"{writer}-{name or 'plain'}").mkdir()
+        # We read all, and all read us; umoci 0.4 knows no zstd, whoever wrote it.
         wrong = [f"{kind} read by {reader}: {'; '.join(found)}"
                  for kind, reader, found in exchange(store.directory, writer)
-                 if found and reader == "bulkhead" or found and writer == "bulkhead"]
+                 if found and "bulkhead" in (reader, writer)
+                 and not (reader == "umoci" and "mediatype" in found[0])]
         expect(not wrong, " | ".join(wrong))
     test.__name__ = f"{writer} writes and others read"
     suite.test(test)

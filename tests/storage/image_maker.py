@@ -160,6 +160,12 @@ def tree_of(root):
                 look(path + b"/" + entry, entry if name == b"." else name + b"/" + entry)
 
     look(root, b".")
+    # The image says nothing of its root; a name whose other names have gone is one by itself.
+    del found[b"."]
+    shared = [facts["same as"] for facts in found.values() if "same as" in facts]
+    for facts in found.values():
+        if shared.count(facts.get("same as")) == 1:
+            del facts["same as"]
     return found
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.bundles import BUILD, FULL, image_file  # noqa: F401
 from support.harness import Skip, Suite, equal, expect  # noqa: F401
 
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+BULKHEAD = os.path.abspath(os.environ.get("BULKHEAD") or BUILD / "bin/bulkhead")
 
 
 class Store:
@@ -90,8 +91,10 @@ class Store:
 
 @contextlib.contextmanager
 def new_store():
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="bulkhead-store-", dir=place))
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    # Buildah makes an image's name of it: not every character will do.
+    directory = pathlib.Path(place) / f"bulkhead-store-{secrets.token_hex(4)}"
+    directory.mkdir(mode=0o700)
     try:
         yield Store(directory)
     finally:

@@ -70,8 +70,9 @@ Result<int> load(const Invocation& invocation) {
   if (options.input.empty() && ::isatty(STDIN_FILENO) == 1)
     return fail(ErrorKind::kUsage, "the standard input is a terminal",
                 "give --input FILE, or the archive as the standard input");
+  const int progress = !options.quiet && ::isatty(STDERR_FILENO) == 1 ? STDERR_FILENO : -1;
   TRY_ASSIGN(const archives::LoadResult loaded,
-             archives::load_images(invocation.store, options.input));
+             archives::load_images(invocation.store, options.input, progress));
   for (const std::string& note : loaded.notes) print_warning(note);
   print(loaded.text);
   return 0;

@@ -51,7 +51,7 @@ std::vector<Option> load_options(LoadOptions& options) {
   return {
       {"input", 'i', &options.input, "FILE", "an archive or layout instead of the input",
        ValueKind::kFile},
-      {"quiet", 'q', &options.quiet, "", "no progress"},
+      {"quiet", 'q', &options.quiet, "", "no progress (it is shown on terminals only)"},
   };
 }
 

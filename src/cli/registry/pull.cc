@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "cli/registry/commands.h"
-#include "cli/registry/progress.h"
+#include "cli/progress/progress.h"
 #include "cli/unpack/confinement.h"
 #include "storage/images.h"
 #include "storage/registry/endpoint.h"

@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "cli/registry/commands.h"
-#include "cli/registry/progress.h"
+#include "cli/progress/progress.h"
 #include "storage/image_names.h"
 #include "storage/registry/endpoint.h"
 

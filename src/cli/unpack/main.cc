@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "cli/progress/progress.h"
 #include "cli/unpack/confinement.h"
 #include "cli/unpack/erofs_writer.h"
 #include "storage/unpack/check.h"
@@ -37,6 +38,8 @@ namespace {
 
 using namespace bulkhead;
 using Words = std::span<char* const>;
+
+constexpr int kProgress = 3;
 
 int fail_with(const Error& error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
@@ -69,7 +72,11 @@ Result<void> load(Words words, storage::Confinement& confinement) {
   source.input = STDIN_FILENO;
   if (words.size() == 2) source.path = words[1];
   TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
-  TRY_ASSIGN(const auto loaded, storage::load_images(words[0], source, confinement, limits));
+  // The caller hands in its terminal, if it is to see the progress.
+  cli::ProgressView view(kProgress, cli::Display::kTerminal, cli::Direction::kLoad);
+  storage::TransferObserver* const observer = ::isatty(kProgress) == 1 ? &view : nullptr;
+  TRY_ASSIGN(const auto loaded,
+             storage::load_images(words[0], source, confinement, limits, observer));
   note(loaded.notes);
   for (const std::string& line : loaded.lines) std::printf("%s\n", line.c_str());
   return {};

@@ -17,11 +17,11 @@ Result<std::uint64_t> size_of_layers(const Store& store, const std::vector<std::
 Result<void> add_image(Ingest& ingest, const Store& store, const ImageDocuments& documents,
                        std::span<const LayerToFill> layers, std::span<const Reference> names,
                        Confinement& confinement, const ExtractLimits& limits,
-                       std::vector<std::string>& notes) {
+                       std::vector<std::string>& notes, TransferObserver* observer) {
   if (documents.platform != own_platform())
     notes.push_back("the image " + documents.config_digest.substr(0, 12) + " is for " +
                     quoted(documents.platform, 64) + ", this machine is " + own_platform());
-  TRY(fill_layers(ingest, layers, Blobs::kKept, confinement, limits, notes));
+  TRY(fill_layers(ingest, layers, Blobs::kKept, confinement, limits, notes, observer));
   TRY_ASSIGN(const bool has_config, ingest.hold_blob(documents.config_digest));
   if (!has_config) TRY(ingest.add_blob(documents.config_digest, documents.config_text));
   TRY_ASSIGN(const bool has_manifest, ingest.hold_blob(documents.selected.digest));

@@ -16,7 +16,7 @@ namespace bulkhead::storage {
 Result<void> add_image(Ingest& ingest, const Store& store, const ImageDocuments& documents,
                        std::span<const LayerToFill> layers, std::span<const Reference> names,
                        Confinement& confinement, const ExtractLimits& limits,
-                       std::vector<std::string>& notes);
+                       std::vector<std::string>& notes, TransferObserver* observer = nullptr);
 
 // The bytes of the files in all of the layers, as far as they are known.
 Result<std::uint64_t> size_of_layers(const Store& store, const std::vector<std::string>& layers);

@@ -256,6 +256,8 @@ class Checking {
   }
 
   Result<void> check_parts(const ImageRecord& record, const std::string& what) {
+    // Somebody is just removing it.
+    if (!exists(store_, image_path(record.manifest_digest))) return {};
     std::vector<std::string> lost;
     for (const std::string* document : {&record.manifest_digest, &record.config_digest})
       if (!has_blob(*document)) lost.push_back(*document);
@@ -278,6 +280,7 @@ class Checking {
     for (std::size_t i = 0; i < record.layers.size(); ++i) {
       const bool has_layer = exists(store_, layer_path(record.layers[i]));
       const bool blob = has_blob(record.blobs[i]);
+      if ((!has_layer || !blob) && !exists(store_, image_path(record.manifest_digest))) return {};
       if (!has_layer) layers.push_back(record.layers[i]);
       if (!has_layer && !blob) unpackable = false;
       if (!blob && has_layer)
@@ -303,6 +306,7 @@ class Checking {
   }
 
   Result<void> drop_image(const std::string& manifest, const std::string& text) {
+    if (!exists(store_, image_path(manifest))) return {};  // somebody has just removed it
     if (!options_.repair) {
       problem(text);
       return {};
@@ -369,7 +373,7 @@ class Checking {
     const auto look = [&](const char* directory, const Digests& used) -> Result<void> {
       TRY_ASSIGN(const auto names, list_directory(store_.get(), directory));
       for (const std::string& name : names)
-        if (name != kEmptyLayerName && !used.contains(name))
+        if (name != kEmptyLayerName && name != kSpareTrash && !used.contains(name))
           report_.left_over.push_back(path_in(directory, name));
       return {};
     };

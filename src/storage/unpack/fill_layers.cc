@@ -45,10 +45,43 @@ Result<void> keep_blob(Ingest& ingest, const Wanted& wanted) {
               "the image is damaged or was tampered with: fetch it again");
 }
 
+// The layers as whoever watches sees them.
+class Watching {
+ public:
+  Watching(std::span<const LayerToFill> layers, TransferObserver* observer)
+      : layers_(layers), observer_(observer) {
+    for (const LayerToFill& layer : layers)
+      rows_.push_back({.id = layer.digest.substr(0, 12), .size = layer.blob.size});
+  }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+  ~Watching() {
+    if (observer_ != nullptr) observer_->finished();
+  }
+
+  void set(const LayerToFill& layer, LayerState state) { rows_[index_of(layer)].state = state; }
+  void moved(const LayerToFill& layer, std::uint64_t bytes) {
+    LayerProgress& row = rows_[index_of(layer)];
+    if (bytes > 0) row.state = LayerState::kMoving;
+    row.done = bytes;
+  }
+  void show() {
+    if (observer_ != nullptr) observer_->layers(rows_);
+  }
+
+ private:
+  std::size_t index_of(const LayerToFill& layer) const {
+    return static_cast<std::size_t>(&layer - layers_.data());
+  }
+  std::span<const LayerToFill> layers_;
+  TransferObserver* observer_;
+  std::vector<LayerProgress> rows_;
+};
+
 // Those that are claimed, side by side.
 Result<void> unpack_claimed(Ingest& ingest, std::span<const Wanted> claimed, Blobs blobs,
                             Confinement& confinement, const ExtractLimits& limits,
-                            std::vector<std::string>& notes) {
+                            std::vector<std::string>& notes, Watching& watching) {
   std::vector<LayerJob> jobs(claimed.size());
   std::vector<Fd> directories;
   std::vector<Fd> kept;
@@ -69,11 +102,17 @@ Result<void> unpack_claimed(Ingest& ingest, std::span<const Wanted> claimed, Blo
     layer.source.keep = file.get();
     kept.push_back(std::move(file));
   }
-  TRY_ASSIGN(const auto reports, unpack_layers(jobs, confinement, limits));
+  TRY_ASSIGN(const auto reports, unpack_layers(jobs, confinement, limits, {},
+                                               [&](std::span<const std::uint64_t> bytes) {
+                                                 for (std::size_t i = 0; i < bytes.size(); ++i)
+                                                   watching.moved(*claimed[i].layer, bytes[i]);
+                                                 watching.show();
+                                               }));
   for (std::size_t i = 0; i < claimed.size(); ++i) {
     TRY_ASSIGN(const TreeRecord tree, examine_tree(directories[i].get()));
     TRY(ingest.describe_layer(claimed[i].layer->diff_id, tree));
     note_skipped(reports[i], jobs[i].name + ": ", notes);
+    watching.set(*claimed[i].layer, LayerState::kDone);
   }
   return {};
 }
@@ -107,7 +146,8 @@ Result<void> require_layer_type(const oci::Descriptor& descriptor) {
 
 Result<void> fill_layers(Ingest& ingest, std::span<const LayerToFill> layers, Blobs blobs,
                          Confinement& confinement, const ExtractLimits& limits,
-                         std::vector<std::string>& notes) {
+                         std::vector<std::string>& notes, TransferObserver* observer) {
+  Watching watching(layers, observer);
   std::vector<Wanted> missing;
   std::vector<Wanted> blob_missing;
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -121,11 +161,13 @@ Result<void> fill_layers(Ingest& ingest, std::span<const LayerToFill> layers, Bl
       missing.push_back(std::move(wanted));
       continue;
     }
+    watching.set(layer, LayerState::kThere);
     if (blobs == Blobs::kNotKept || std::ranges::any_of(missing, same_blob)) continue;
     TRY_ASSIGN(const bool has_blob, ingest.hold_blob(layer.digest));
     if (!has_blob && std::ranges::none_of(blob_missing, same_blob))
       blob_missing.push_back(std::move(wanted));
   }
+  watching.show();
   for (const Wanted& wanted : blob_missing) TRY(keep_blob(ingest, wanted));
 
   // What another process is unpacking is waited for, but only when we hold nothing that it could wait
@@ -150,14 +192,16 @@ Result<void> fill_layers(Ingest& ingest, std::span<const LayerToFill> layers, Bl
         to_unpack.push_back(std::move(wanted));
         continue;
       }
+      watching.set(*wanted.layer, LayerState::kThere);
       if (blobs == Blobs::kNotKept) continue;
       TRY_ASSIGN(const bool has_blob, ingest.hold_blob(wanted.layer->digest));
       if (!has_blob) TRY(keep_blob(ingest, wanted));
     }
     if (!to_unpack.empty())
-      TRY(unpack_claimed(ingest, to_unpack, blobs, confinement, limits, notes));
+      TRY(unpack_claimed(ingest, to_unpack, blobs, confinement, limits, notes, watching));
     TRY(ingest.publish());
     ingest.release_claims();
+    watching.show();
     missing = std::move(others);
   }
   return {};

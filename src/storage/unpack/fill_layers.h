@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "oci/image.h"
 #include "storage/ingest.h"
+#include "storage/registry/observer.h"
 #include "storage/unpack/blob_source.h"
 #include "storage/unpack/confinement.h"
 #include "storage/unpack/extract.h"
@@ -32,7 +33,7 @@ struct LayerToFill {
 // should know of it is added to `notes`.
 Result<void> fill_layers(Ingest& ingest, std::span<const LayerToFill> layers, Blobs blobs,
                          Confinement& confinement, const ExtractLimits& limits,
-                         std::vector<std::string>& notes);
+                         std::vector<std::string>& notes, TransferObserver* observer = nullptr);
 
 // What of a layer had to be left out, one line each.
 void note_skipped(const ExtractReport& report, std::string_view prefix,

@@ -79,7 +79,7 @@ class Importing : public ::testing::Test {
   }
   std::string in_store(const std::string& path) const { return top_ + "/store/" + path; }
   void expect_nothing_left_behind() const {
-    for (const char* place : {"staging", "claims", "trash"})
+    for (const char* place : {"staging", "claims", "trash/spare"})
       EXPECT_TRUE(list_directory(AT_FDCWD, in_store(place).c_str())->empty()) << place;
   }
 

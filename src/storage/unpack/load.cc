@@ -32,8 +32,13 @@ Result<Compression> compression_of(const Extent& extent) {
 
 class Loading {
  public:
-  Loading(const Store& store, Ingest& ingest, Confinement& confinement, const ExtractLimits& limits)
-      : store_(store), ingest_(ingest), confinement_(confinement), limits_(limits) {}
+  Loading(const Store& store, Ingest& ingest, Confinement& confinement, const ExtractLimits& limits,
+          TransferObserver* observer)
+      : store_(store),
+        ingest_(ingest),
+        confinement_(confinement),
+        limits_(limits),
+        observer_(observer) {}
 
   Result<Loaded> run(LoadSource wanted) {
     TRY_ASSIGN(const BlobSource source, open(std::move(wanted)));
@@ -112,7 +117,7 @@ class Loading {
         }
       TRY_ASSIGN(const std::vector<LayerToFill> layers, find_layers(source, images[i]));
       TRY(add_image(ingest_, store_, images[i], layers, names[i], confinement_, limits_,
-                    loaded_.notes));
+                    loaded_.notes, observer_));
       say(images[i].config_digest, names[i]);
     }
     return {};
@@ -222,23 +227,25 @@ class Loading {
     digest.update(documents.selected.text.data(), documents.selected.text.size());
     documents.selected.digest = digest.hex();
     return add_image(ingest_, store_, documents, layers, names, confinement_, limits_,
-                     loaded_.notes);
+                     loaded_.notes, observer_);
   }
 
   const Store& store_;
   Ingest& ingest_;
   Confinement& confinement_;
   const ExtractLimits& limits_;
+  TransferObserver* observer_;  // null: nobody watches
   Loaded loaded_;
 };
 
 }  // namespace
 
 Result<Loaded> load_images(const std::string& store_path, LoadSource source,
-                           Confinement& confinement, const ExtractLimits& limits) {
+                           Confinement& confinement, const ExtractLimits& limits,
+                           TransferObserver* observer) {
   TRY_ASSIGN(const Store store, Store::open(store_path));
   TRY_ASSIGN(Ingest ingest, Ingest::begin(store));
-  return Loading(store, ingest, confinement, limits).run(std::move(source));
+  return Loading(store, ingest, confinement, limits, observer).run(std::move(source));
 }
 
 }  // namespace bulkhead::storage

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "storage/registry/observer.h"
 #include "storage/unpack/confinement.h"
 #include "storage/unpack/extract.h"
 
@@ -24,6 +25,6 @@ struct Loaded {
 // images in it. What is not whole and true to its digests is not taken in; images before it in the
 // archive are.
 Result<Loaded> load_images(const std::string& store, LoadSource source, Confinement& confinement,
-                           const ExtractLimits& limits = {});
+                           const ExtractLimits& limits = {}, TransferObserver* observer = nullptr);
 
 }  // namespace bulkhead::storage

@@ -1,4 +1,4 @@
-#include "cli/registry/progress.h"
+#include "cli/progress/progress.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -36,12 +36,16 @@ Screen screen_of(int descriptor) {
 }
 
 std::string_view word_for(LayerState state, Direction direction) {
-  const bool pull = direction == Direction::kPull;
+  // In the order of Direction.
+  const auto choose = [&](std::string_view pull, std::string_view push, std::string_view load) {
+    return direction == Direction::kPull ? pull : direction == Direction::kPush ? push : load;
+  };
   switch (state) {
-    case LayerState::kWaiting: return pull ? "Pulling fs layer" : "Preparing";
-    case LayerState::kMoving: return pull ? "Downloading" : "Pushing";
-    case LayerState::kDone: return pull ? "Pull complete" : "Pushed";
-    case LayerState::kThere: return pull ? "Already exists" : "Layer already exists";
+    case LayerState::kWaiting: return choose("Pulling fs layer", "Preparing", "Waiting");
+    case LayerState::kMoving: return choose("Downloading", "Pushing", "Loading layer");
+    case LayerState::kDone: return choose("Pull complete", "Pushed", "Loaded");
+    case LayerState::kThere:
+      return choose("Already exists", "Layer already exists", "Already exists");
     case LayerState::kMounted: return "Mounted from another repository";
   }
   return "";

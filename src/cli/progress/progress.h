@@ -1,4 +1,4 @@
-// A transfer as people watch it: on a terminal one bar for each layer, which is drawn again in its
+// A pull, push or load as people watch it: on a terminal one bar for each layer, which is drawn again in its
 // place; elsewhere a line when something has happened.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace bulkhead::cli {
 
-enum class Direction { kPull, kPush };
+enum class Direction { kPull, kPush, kLoad };
 enum class Display { kQuiet, kPlain, kTerminal };
 
 // What becomes of a descriptor: a terminal that knows escape sequences, or not.
