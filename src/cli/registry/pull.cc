@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "cli/registry/commands.h"
 #include "cli/progress/progress.h"
+#include "cli/registry/commands.h"
 #include "cli/unpack/confinement.h"
 #include "storage/images.h"
 #include "storage/registry/endpoint.h"

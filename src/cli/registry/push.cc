@@ -2,8 +2,8 @@
 #include "storage/registry/push.h"
 
 #include "base/text.h"
-#include "cli/registry/commands.h"
 #include "cli/progress/progress.h"
+#include "cli/registry/commands.h"
 #include "storage/image_names.h"
 #include "storage/registry/endpoint.h"
 
