@@ -107,6 +107,8 @@ void compose_annotations(const Wish& wish, const oci::ImageConfig& image,
     put(isolation::Landlock::kAnnotation, preset_landlock(wish));
   put("org.bulkhead.image", circumstances.image);
   put("org.bulkhead.name", circumstances.name);
+  put("org.bulkhead.storage", circumstances.storage);
+  if (!circumstances.size_limit.empty()) put("org.bulkhead.size-limit", circumstances.size_limit);
   composed.labels = metadata.labels;
   composed.labels.insert(image.config.labels.begin(), image.config.labels.end());
   if (!composed.labels.empty()) put(kLabelsAnnotation, in_json(composed.labels));

@@ -245,6 +245,18 @@ TEST(Compose, HandsDevicesInAndAllowsThem) {
   EXPECT_EQ(nodes->spec.linux_.devices.size(), 1U) << "on the host's ids nodes are made";
 }
 
+TEST(Compose, RecordsTheStorage) {
+  const auto wish = read_wish({});
+  ASSERT_TRUE(wish);
+  Circumstances with = circumstances();
+  with.storage = "erofs";
+  EXPECT_FALSE(compose(*wish, image(), with)->spec.annotations.contains("org.bulkhead.size-limit"));
+  with.size_limit = "8388608 bytes by a tmpfs";
+  const Composed made = *compose(*wish, image(), with);
+  EXPECT_EQ(made.spec.annotations.at("org.bulkhead.storage"), "erofs");
+  EXPECT_EQ(made.spec.annotations.at("org.bulkhead.size-limit"), with.size_limit);
+}
+
 TEST(Compose, RecordsWhatIsToBeRecorded) {
   oci::ImageConfig from = image();
   from.config.labels = {{"a", "image"}, {"b", "image"}};

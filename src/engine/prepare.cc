@@ -113,9 +113,13 @@ Result<std::optional<storage::SizeLimit>> choose_limit(const storage::Store& sto
                                                        const RunOptions& options) {
   if (!wish.storage.size) return std::nullopt;
   const storage::Upper upper = options.remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
+  storage::LimitAbilities abilities = storage::limit_abilities(store.get());
+  // A project has the number of the container's first id; and only who lives in a user namespace of its
+  // own cannot give its files to another project, which nobody counts.
+  if (!wish.sharing.user.own() || !wish.sharing.joined().empty())
+    abilities.project_quota = "the container has no range of ids of its own";
   TRY_ASSIGN(const storage::LimitMethod method,
-             storage::choose_limit_method(storage::limit_abilities(store.get()),
-                                          wish.storage.size_method, upper));
+             storage::choose_limit_method(abilities, wish.storage.size_method, upper));
   return storage::SizeLimit{*wish.storage.size, method};
 }
 

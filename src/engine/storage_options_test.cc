@@ -112,6 +112,16 @@ TEST(Init, StandsBeforeTheProgramInADevOfTheContainersOwn) {
   EXPECT_EQ(composed->spec.process->args, (std::vector<std::string>{"/dev/init", "true"}));
 }
 
+TEST(Init, IsProcess1OrNotAtAll) {
+  RunOptions options;
+  options.init = true;
+  options.pid_namespace = "host";
+  options.user_namespace = "host";
+  EXPECT_FALSE(read_wish(options));
+  options.init = false;
+  EXPECT_TRUE(read_wish(options));
+}
+
 TEST(Init, LetsNobodyElseProvideItsPlace) {
   for (const char* destination : {"/dev", "/dev/", "/dev/init"}) {
     RunOptions options;

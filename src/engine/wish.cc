@@ -248,8 +248,11 @@ Result<TmpfsMount> parse_tmpfs(std::string_view text) {
 
 // The init's file stands in the container's own /dev: in one that comes from elsewhere, the place for it
 // would be made on the host, and whoever owns it could put another program there.
-Result<void> check_place_of_init(const Wish& wish) {
+Result<void> check_init(const Wish& wish) {
   if (!wish.init) return {};
+  if (!wish.sharing.pid.own())
+    return fail(ErrorKind::kUsage, "--init is process 1 of a pid namespace of the container's own",
+                "leave --init or --pid out");
   const auto covers = [](std::string_view destination) {
     while (destination.size() > 1 && destination.ends_with('/')) destination.remove_suffix(1);
     return destination == "/dev" || destination == kInitPath;
@@ -298,7 +301,7 @@ Result<Wish> read_wish(const RunOptions& given) {
                   "there are none (loopback only) and host (no isolation of the network at all)");
   }
   TRY(read_mounts(options, wish));
-  TRY(check_place_of_init(wish));
+  TRY(check_init(wish));
   return wish;
 }
 
