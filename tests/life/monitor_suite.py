@@ -273,7 +273,8 @@ def a_full_disk_stops_no_container(host):
         raise Skip("no tmpfs can be mounted")
     store, host.store = host.store, place / "store"
     try:
-        script = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); echo line $i of a long, long story; done; exit 7"
+        script = ("i=0; while [ $i -lt 40000 ]; do i=$((i+1)); echo line $i of a long, long story; done; "
+                  "exit 7")
         with container(host, "--name", "full", "--log-opt", "max-size=-1",
                        command=("sh", "-c", script)):
             equal(host.good("wait", "full"), "7")
