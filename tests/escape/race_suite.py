@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -26,10 +27,21 @@ def swapped(one, other):
     """Two names that change places all the time."""
     swapper = subprocess.Popen([GUEST, "swap", str(one), str(other), "100000"])
     try:
-        yield
+        yield swapper
     finally:
         swapper.kill()
         swapper.wait()
+
+
+@contextlib.contextmanager
+def stopped(swapper):
+    """A moment in which the names stay where they are."""
+    swapper.send_signal(signal.SIGSTOP)
+    os.waitpid(swapper.pid, os.WUNTRACED)
+    try:
+        yield
+    finally:
+        swapper.send_signal(signal.SIGCONT)
 
 
 def loses(naive):
@@ -132,16 +144,19 @@ def cve_2025_52565_a_console_that_is_swapped_is_no_file_of_the_host(work):
                    {"process": {"terminal": True}})
     without_mounts_at(config, "/dev", "/dev/shm", "/dev/mqueue")
 
+    names = (root / "dev/console", root / "dev/trap")
+
     def check(_, which):
         equal((outside / "file").read_text(), "untouched", f"{which}: the host's file")
-        # A link that it met was removed: the neighbour lays another.
-        if not any((root / "dev" / name).is_symlink() for name in ("console", "trap")):
-            with contextlib.suppress(FileNotFoundError):
-                (root / "dev/new").unlink()
-            (root / "dev/new").symlink_to(outside / "file")
-            os.replace(root / "dev/new", root / "dev/trap")
+        with stopped(neighbour):
+            # A link that the runtime met was removed: the neighbour lays another.
+            if sorted(name.is_symlink() for name in names) != [False, True]:
+                for name in names:
+                    name.unlink(missing_ok=True)
+                names[0].write_text("")
+                names[1].symlink_to(outside / "file")
 
-    with swapped(root / "dev/console", root / "dev/trap"):
+    with swapped(*names) as neighbour:
         starts(work, root, config, check)
         loses(lambda: opened_by_path(root / "dev/console", lambda it: stat.S_ISREG(it.st_mode)
                                      and it.st_ino != (outside / "file").stat().st_ino))
