@@ -114,6 +114,8 @@ void compose_annotations(const Wish& wish, const oci::ImageConfig& image,
   if (!composed.labels.empty()) put(kLabelsAnnotation, in_json(composed.labels));
   if (!metadata.tenant.empty()) put(kTenantAnnotation, metadata.tenant);
   if (wish.sharing.ipc_shareable) put(kIpcAnnotation, "shareable");
+  if (const std::int64_t begin = wish.sharing.clocks_begin.value_or(0); begin != 0)
+    put(kClocksAnnotation, std::to_string(begin));
   if (metadata.stop_signal)
     put(kStopSignalAnnotation, std::to_string(*metadata.stop_signal));
   else if (!image.config.stop_signal.empty())

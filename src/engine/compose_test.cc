@@ -276,6 +276,11 @@ TEST(Compose, RecordsWhatIsToBeRecorded) {
   EXPECT_EQ(annotations.at("org.opencontainers.image.stopSignal"), "SIGQUIT");
   EXPECT_EQ(annotations.at("org.opencontainers.image.exposedPorts"), "80/tcp");
   EXPECT_EQ(annotations.at("org.bulkhead.stop-timeout"), "3");
+  EXPECT_FALSE(annotations.contains("org.bulkhead.clocks-begin"));
+  options.time_offset = "60s";
+  const oci::Spec later = composed(options, from).spec;
+  EXPECT_EQ(later.annotations.at("org.bulkhead.clocks-begin"), "60") << "for the next start";
+  EXPECT_EQ(later.linux_.time_offsets.at("boottime").secs, 60 - 1234);
 }
 
 TEST(Compose, ClosesWhatThePresetCloses) {

@@ -83,18 +83,18 @@ class Running : public supervise::Work {
   std::string id_;
 };
 
-// The container's clocks begin about now, as they did at its first start.
+// The container's clocks begin now where they began at its first start.
 void set_clocks(oci::Spec& spec) {
-  const auto now = [](clockid_t clock) {
+  const auto said = spec.annotations.find(std::string(kClocksAnnotation));
+  const std::int64_t begin =
+      said == spec.annotations.end() ? 0 : parse_number<std::int64_t>(said->second).value_or(0);
+  for (const auto& [name, clock] :
+       {std::pair("monotonic", CLOCK_MONOTONIC), std::pair("boottime", CLOCK_BOOTTIME)}) {
     struct timespec time{};
-    return ::clock_gettime(clock, &time) == 0 ? std::int64_t{time.tv_sec} : 0;
-  };
-  if (const auto monotonic = spec.linux_.time_offsets.find("monotonic");
-      monotonic != spec.linux_.time_offsets.end())
-    monotonic->second.secs = -now(CLOCK_MONOTONIC);
-  if (const auto boottime = spec.linux_.time_offsets.find("boottime");
-      boottime != spec.linux_.time_offsets.end())
-    boottime->second.secs = -now(CLOCK_BOOTTIME);
+    const auto offset = spec.linux_.time_offsets.find(name);
+    if (offset == spec.linux_.time_offsets.end() || ::clock_gettime(clock, &time) != 0) continue;
+    offset->second.secs = begin - std::int64_t{time.tv_sec};
+  }
 }
 
 Result<void> Running::start(const supervise::Handover& handover, std::uint32_t restarts) {

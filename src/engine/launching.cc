@@ -10,6 +10,7 @@
 #include "runtime/create.h"
 #include "runtime/remove.h"
 #include "runtime/run.h"
+#include "storage/image_name.h"
 #include "sys/file.h"
 
 namespace bulkhead::engine {
@@ -86,10 +87,21 @@ supervise::Settings settings_of(const ContainerRecord& record, const oci::Spec& 
   return settings;
 }
 
+// Where our init stands in the container: by what it is, for a user may have named the place himself.
+std::vector<std::string> place_of_our_init(const oci::Spec& spec) {
+  for (const oci::Mount& mount : spec.mounts) {
+    if (mount.destination != kInitPath) continue;
+    const auto ours = storage::find_helper("bulkhead-init");
+    if (ours && *ours == mount.source) return {mount.destination};
+  }
+  return {};
+}
+
 Result<runtime::Container> make(const ToLaunch& container, OverlayRoot& root) {
   runtime::CreateOptions create;
   create.common.state_root = state_root_of(container.store);
   create.id = container.record.id;
+  const std::vector<std::string> own_mounts = place_of_our_init(container.spec);
   return runtime::make_container({.options = create,
                                   .spec = container.spec,
                                   .config_json = container.config,
@@ -99,7 +111,8 @@ Result<runtime::Container> make(const ToLaunch& container, OverlayRoot& root) {
                                   .root_maker = &root,
                                   .handed_mounts = container.handed_mounts,
                                   .image = container.record.image,
-                                  .opened = container.record.opened});
+                                  .opened = container.record.opened,
+                                  .own_mounts = own_mounts});
 }
 
 }  // namespace

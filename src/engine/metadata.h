@@ -46,6 +46,8 @@ Result<std::vector<std::string>> parse_exposed(std::string_view text);
 inline constexpr std::string_view kTenantAnnotation = "org.bulkhead.tenant";
 inline constexpr std::string_view kLabelsAnnotation = "org.bulkhead.labels";  // a JSON object
 inline constexpr std::string_view kIpcAnnotation = "org.bulkhead.ipc";        // "shareable"
+// Seconds that the container's clocks begin at, when that is not 0.
+inline constexpr std::string_view kClocksAnnotation = "org.bulkhead.clocks-begin";
 inline constexpr std::string_view kStopTimeoutAnnotation = "org.bulkhead.stop-timeout";
 inline constexpr std::string_view kStopSignalAnnotation = "org.opencontainers.image.stopSignal";
 inline constexpr std::string_view kPortsAnnotation = "org.opencontainers.image.exposedPorts";

@@ -243,6 +243,8 @@ Result<void> ask_policy(const NewContainer& wanted, const ContainerPlan& plan) {
                           .container = wanted.options.id,
                           .image = wanted.image,
                           .own_mounts = {wanted.own_mounts.begin(), wanted.own_mounts.end()}};
+  for (const isolation::HandedMount& handed : wanted.handed_mounts)
+    subject.own_mounts.push_back(handed.destination);
   if (wanted.root_maker == nullptr && wanted.spec.root) {
     const std::string& root = wanted.spec.root->path;
     subject.root = root.starts_with('/') ? root : wanted.bundle + "/" + root;

@@ -402,8 +402,12 @@ def the_hosts_policy_is_kept(host):
             done = call("policy", "check", "run", *words)
             expect(done.returncode == 1 and f"forbidden: {word}: " in done.stdout, done)
         equal(call("run", "--rm", "-v", f"{place}:/x", *plain).returncode, 0, "a tree that is allowed")
+        done = call("run", "--rm", "--init", *plain)
+        equal(done.returncode, 0, f"our own init: {done.stderr}")
+        done = call("run", "--detach", "--name", "never", "--network", "host", *plain)
+        expect(done.returncode == 125 and "host-network" in done.stderr, f"detached: {done}")
         lines = [json.loads(line) for line in log.read_text().splitlines()]
-        equal([line["event"] for line in lines], ["start", *["refused"] * 4, "start"])
+        equal([line["event"] for line in lines], ["start", *["refused"] * 4, "start", "start", "refused"])
         expect(all(line["uid"] == 0 and line["container"] for line in lines), lines)
         expect(any("network" in text for text in lines[1]["weakened"]), lines[1])
         for text, mode in (("{", 0o644), ('{"forbid": ["banana"]}', 0o644), ("{}", 0o666)):
