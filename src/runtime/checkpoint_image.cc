@@ -23,9 +23,9 @@ struct OriginName {
   Origin origin;
   std::string_view name;
 };
-constexpr std::array kOrigins = {
-    OriginName{Origin::kConfigured, "mount"}, OriginName{Origin::kNullDevice, "mask"},
-    OriginName{Origin::kHostDevice, "device"}, OriginName{Origin::kHostSysfs, "sysfs"}};
+constexpr std::array kOrigins = {OriginName{Origin::kConfigured, "mount"},
+                                 OriginName{Origin::kNullDevice, "mask"},
+                                 OriginName{Origin::kHostDevice, "device"}};
 
 Error malformed(std::string_view what) {
   return {ErrorKind::kInvalid, std::string(what) + ": not what a checkpoint holds",

@@ -32,6 +32,13 @@ Result<void> refuse_namespaces(const oci::Spec& spec) {
                     "it has no " + std::string(isolation::namespace_name(type)) +
                         " namespace of its own, and the host's cannot be brought back",
                     "run it with a namespace of its own");
+  // Its root is nobody on the host, and the files hold all of its memory: for the host's root alone.
+  if (namespace_of(spec, NamespaceType::kUser) != nullptr)
+    return refuse(
+        "/linux/namespaces",
+        "it has a user namespace, whose root CRIU would let read the checkpoint, which is "
+        "closed to everybody but the host's root",
+        "run it without a user namespace");
   for (const oci::Namespace& entry : spec.linux_.namespaces)
     if (!entry.path.empty() && entry.type != NamespaceType::kNetwork)
       return refuse("/linux/namespaces",

@@ -37,12 +37,19 @@ TEST(Checkpointable, IsNotOneThatSharesProcessesOrMountsWithTheHost) {
 }
 
 TEST(Checkpointable, IsNotOneThatHasJoinedOtherNamespaces) {
-  for (const auto type :
-       {oci::NamespaceType::kIpc, oci::NamespaceType::kUts, oci::NamespaceType::kUser,
-        oci::NamespaceType::kCgroup, oci::NamespaceType::kTime}) {
+  for (const auto type : {oci::NamespaceType::kIpc, oci::NamespaceType::kUts,
+                          oci::NamespaceType::kCgroup, oci::NamespaceType::kTime}) {
     oci::Spec spec = plain();
     spec.linux_.namespaces.push_back({type, "/proc/1/ns/x"});
     refuses(spec, "by path");
+  }
+}
+
+TEST(Checkpointable, IsNotOneWhoseRootMayNotReadTheCheckpoint) {
+  for (const char* path : {"", "/proc/1/ns/user"}) {
+    oci::Spec spec = plain();
+    spec.linux_.namespaces.push_back({oci::NamespaceType::kUser, path});
+    refuses(spec, "user namespace");
   }
 }
 

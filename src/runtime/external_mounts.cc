@@ -76,11 +76,9 @@ std::vector<ExternalMount> candidates(const oci::Spec& spec, const DestinationRe
     std::erase_if(found, [&](const auto& other) { return other.mount_point == mount.mount_point; });
     found.push_back(std::move(mount));
   };
-  const bool host_sysfs = isolation::binds_host_sysfs(spec);
   for (const oci::Mount& mount : spec.mounts) {
     std::string destination = clean_path(mount.destination);
     if (is_bind(mount)) add(Origin::kConfigured, destination, destination);
-    if (mount.type == "sysfs" && host_sysfs) add(Origin::kHostSysfs, destination);
   }
   for (const char* path : kDefaultDevices) add(Origin::kHostDevice, path);
   for (const oci::Device& device : spec.linux_.devices)
@@ -150,7 +148,6 @@ Result<std::string> source_of(const ExternalMount& mount, const oci::Spec& spec,
                               std::string_view bundle) {
   switch (mount.origin) {
     case Origin::kNullDevice: return "/dev/null";
-    case Origin::kHostSysfs: return "/sys";
     case Origin::kHostDevice:
       if (is_device(spec, mount.mount_point)) return mount.mount_point;
       return fail(ErrorKind::kInvalid,

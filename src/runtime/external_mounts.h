@@ -28,7 +28,6 @@ struct ExternalMount {
     kConfigured,  // a bind mount of the configuration, or what was mounted beneath its source
     kNullDevice,  // a masked file
     kHostDevice,  // a device node that was bound, because the container may make none
-    kHostSysfs,   // the host's /sys, for a user namespace without a network namespace
   };
   Origin origin = Origin::kConfigured;
   std::string mount_point;  // where it is in the container; CRIU knows it by this name

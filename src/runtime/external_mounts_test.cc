@@ -93,16 +93,6 @@ TEST(ExternalMounts, AreDevicesThatWereBound) {
   EXPECT_FALSE(source_of({Origin::kConfigured, "/x", "/etc", ""}, spec, "/b"));
 }
 
-TEST(ExternalMounts, TheHostsSysIsOneWhereItWasBound) {
-  oci::Spec spec = spec_with({{.destination = "/sys", .type = "sysfs"}});
-  EXPECT_TRUE(find_external_mounts(spec, {{1, 2, "/sys"}}, kNullDevice, Resolver())->empty());
-  spec.linux_.namespaces = {{oci::NamespaceType::kUser, ""}};
-  const auto found = find_external_mounts(spec, {{1, 2, "/sys"}, {2, 3, "/sys/fs/cgroup"}},
-                                          kNullDevice, Resolver());
-  ASSERT_EQ(found->size(), 1U);
-  EXPECT_EQ(source_of(found->front(), spec, "/b"), "/sys");
-}
-
 TEST(ExternalMounts, ThatAreIdmappedAreRefused) {
   const auto found =
       find_external_mounts(spec_with({}), {{1, 2, "/data", true}}, kNullDevice, Resolver());

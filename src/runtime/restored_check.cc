@@ -185,29 +185,6 @@ Result<void> check_restored_namespaces(const oci::Spec& spec, const NamespaceNum
   return {};
 }
 
-Result<void> check_restored_map(const std::vector<oci::IdMapping>& wanted, std::string_view map) {
-  std::vector<oci::IdMapping> has;
-  for (std::string_view line : split(map, '\n')) {
-    oci::IdMapping entry;
-    std::array<std::uint32_t*, 3> fields{&entry.container_id, &entry.host_id, &entry.size};
-    std::size_t count = 0;
-    while (!line.empty() && count < fields.size()) {
-      const std::string_view word = next_field(line, ' ');
-      if (word.empty()) continue;
-      *fields[count++] = parse_number<std::uint32_t>(word).value_or(0);
-    }
-    if (count == fields.size()) has.push_back(entry);
-  }
-  const auto by_id = [](const oci::IdMapping& a, const oci::IdMapping& b) {
-    return a.container_id < b.container_id;
-  };
-  std::vector<oci::IdMapping> expected = wanted;
-  std::ranges::sort(expected, by_id);
-  std::ranges::sort(has, by_id);
-  if (has != expected) return not_restored("the user namespace's ids as they are mapped");
-  return {};
-}
-
 Result<void> check_restored_mounts(const oci::Spec& spec, int root_descriptor) {
   const RootDir root(root_descriptor);
   TRY_ASSIGN(const std::optional<Seen> top, look_at(root, "/"));
@@ -239,12 +216,6 @@ Result<void> check_restored(const oci::Spec& spec, const isolation::HostFacts& h
   const std::string first = "/proc/" + std::to_string(processes.front().value());
   TRY_ASSIGN(const NamespaceNumbers its, namespaces_of(processes.front()));
   TRY(check_restored_namespaces(spec, host.namespaces, its));
-  if (is_new(spec, NamespaceType::kUser)) {
-    TRY_ASSIGN(const std::string uids, read_file_at(AT_FDCWD, (first + "/uid_map").c_str()));
-    TRY(check_restored_map(spec.linux_.uid_mappings, uids));
-    TRY_ASSIGN(const std::string gids, read_file_at(AT_FDCWD, (first + "/gid_map").c_str()));
-    TRY(check_restored_map(spec.linux_.gid_mappings, gids));
-  }
   if (!label.empty()) {
     TRY_ASSIGN(const std::string current,
                read_file_at(AT_FDCWD, (first + "/attr/current").c_str()));

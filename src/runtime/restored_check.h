@@ -26,9 +26,6 @@ using NamespaceNumbers = std::array<std::uint64_t, oci::kNamespaceTypeCount>;
 Result<void> check_restored_namespaces(const oci::Spec& spec, const NamespaceNumbers& ours,
                                        const NamespaceNumbers& its);
 
-// The text of /proc/PID/uid_map or gid_map against the configuration's.
-Result<void> check_restored_map(const std::vector<oci::IdMapping>& wanted, std::string_view map);
-
 // Mounts with their flags, masks and read-only paths, as seen beneath `root`, the container's.
 Result<void> check_restored_mounts(const oci::Spec& spec, int root);
 

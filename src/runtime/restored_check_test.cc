@@ -73,15 +73,6 @@ TEST(RestoredCheck, NamespacesAreTheContainersOwnOrTheHosts) {
   refused(check_restored_namespaces(spec, ours, its), "uts");
 }
 
-TEST(RestoredCheck, IdsAreMappedAsConfigured) {
-  const std::vector<oci::IdMapping> wanted = {{1000, 200000, 10}, {0, 100000, 1000}};
-  EXPECT_TRUE(check_restored_map(wanted,
-                                 "         0     100000       1000\n"
-                                 "      1000     200000         10\n"));
-  refused(check_restored_map(wanted, "         0          0 4294967295\n"), "mapped");
-  refused(check_restored_map(wanted, "0 100000 1000\n"), "mapped");
-}
-
 // The mounts are looked at in a mount namespace of the test's own.
 template <class Test>
 int in_own_mounts(Test test) {

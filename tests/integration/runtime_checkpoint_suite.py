@@ -206,6 +206,10 @@ def what_cannot_be_kept_is_refused(work):
                   if entry["type"] != "pid"]
     config = merge(default_config(SLEEP), {"linux": {"namespaces": namespaces}})
     expect("no pid namespace" in refused_restore(work, config, images_of(work), env), "restore")
+    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    config = merge(default_config(SLEEP), {"linux": {"uidMappings": ids, "gidMappings": ids}})
+    config["linux"]["namespaces"].append({"type": "user"})
+    expect("user namespace" in refused_restore(work, config, images_of(work), env), "restore")
     with background(work, default_config(SLEEP)) as container, goes_on(container):
         for options, words in ((("--lazy-pages",), "lazy-pages"), (("--status-fd", "3"), "status-fd"),
                                (("--page-server", "1.2.3.4:5"), "page-server"),

@@ -78,7 +78,7 @@ def the_isolation_is_the_same_afterwards(work):
             expect(name in namespaces and os.stat(f"/proc/{pid}/ns/{name}").st_ino !=
                    os.stat(f"/proc/self/ns/{name}").st_ino, f"{name} is the host's")
         script = ("cat /proc/kcore | wc -c; touch /x; cat /proc/self/cgroup; hostname; "
-                  "touch /proc/sys/kernel/x; ls /sys/firmware | wc -l")
+                  "(echo 0 > /proc/sys/kernel/panic); ls /sys/firmware | wc -l")
         said = container.exec("sh", "-c", script)
         equal(said.stdout.split(), ["0", "0::/", "container", "0"], said.stderr)
         equal(said.stderr.count("Read-only file system"), 2, said.stderr)
@@ -105,20 +105,24 @@ def a_tmpfs_travels_and_a_volume_is_bound_again(work):
     for place in (here, there, fixed):
         place.mkdir(exist_ok=True)
         (place / "name").write_text(place.name)
+    # Three of one file system, of which CRIU itself closes one at most.
     script = "echo kept > /scratch/file; exec 3< /data/name; while :; do sleep 1; done"
-    config = shell(script, volumes(("/data", here), ("/fixed", fixed, "ro")))
+    config = shell(script, volumes(("/data", here), ("/fixed", fixed, "ro"),
+                                   ("/closed", fixed, "ro", "noexec")))
     with Traveller(work, config) as container:
         time.sleep(1)
         (there / "name").write_text("here")  # what it has open must not have changed
         container.checkpoint()
         container.delete()
-        merge(config, volumes(("/data", there), ("/fixed", fixed, "ro")))
+        merge(config, volumes(("/data", there), ("/fixed", fixed, "ro"),
+                              ("/closed", fixed, "ro", "noexec")))
         merge(config, {"root": {"path": str(container.root())}})
         (container.bundle / "config.json").write_text(json.dumps(config))
         (there / "new").write_text("yes")
         container.restore()
         said = container.exec("sh", "-c", "cat /scratch/file /data/new; ls /data; "
-                              "touch /data/written /fixed/written; grep scratch /proc/mounts")
+                              "touch /data/written /fixed/written /closed/written; "
+                              "grep scratch /proc/mounts")
         expect(said.stdout.startswith("kept\nyes"), f"{said.stdout} {said.stderr}")
         expect("nosuid,nodev" in said.stdout and "size=1024k" in said.stdout, said.stdout)
         expect((there / "written").exists() and not (here / "written").exists(), "the other source")
@@ -193,7 +197,7 @@ def what_is_less_isolated_than_asked_is_not_restored(work):
         container.delete()
         root = {"root": {"path": str(container.root())}}
         for change, words in (
-                (SECCOMP, "seccomp"), ({"root": {"readonly": True}}, "read-only"),
+                (SECCOMP, "seccomp"),
                 ({"linux": {"maskedPaths": ["/proc/version"]}}, "/proc/version"),
                 ({"process": {"capabilities": {"bounding": ["CAP_KILL"]}}}, "CAP_NET_BIND_SERVICE")):
             config = merge(merge(shell("while :; do sleep 1; done"), root), change)
@@ -246,19 +250,6 @@ def memory_is_written_ahead(work):
         container.delete()
         container.restore()
         equal(container.counted()[0], word, "the word in its memory")
-
-
-@full
-def a_user_namespace_travels(work):
-    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    config = shell("while :; do sleep 1; done")
-    config["linux"]["namespaces"].append({"type": "user"})
-    config["linux"].update(uidMappings=ids, gidMappings=ids)
-    with Traveller(work, config) as container:
-        status, mounts = restrictions(container)
-        container.move()
-        equal(restrictions(container), (status, mounts), "the process and its mounts")
-        equal(container.exec("id", "-u").stdout.strip(), "0", "exec")
 
 
 @full
