@@ -1,6 +1,6 @@
-"""Bringing an image of a realistic size into a store: from a registry on loopback (`pull`) and from a layout
-on this machine (`unpack`), or to a registry (`push`), beside other engines. Everything lies on tmpfs. What is counted is the whole work:
-the daemons' CPU time and memory with the client's."""
+"""Bringing an image of a realistic size into a store: from a registry on loopback (`pull`) and from a
+layout on this machine (`unpack`), or to a registry (`push`), beside other engines. Everything lies on
+tmpfs. What is counted is the whole work: the daemons' CPU time and memory with the client's."""
 
 import contextlib
 import dataclasses

@@ -87,11 +87,16 @@ Result<int> container(const Invocation& invocation) {
     if (command->name == name && command->on_containers) return command->run(rest);
   std::string text =
       "Usage: bulkhead container COMMAND\n\nThe commands on containers by their longer names; and "
-      "prune,\nwhich removes all containers that do not run (--force: without asking first).\n"
-      "\nCommands:\n  ls, prune";
+      "prune.\n\nCommands:\n";
+  const auto add = [&](std::string_view command, std::string_view summary) {
+    std::string line = "  " + std::string(command);
+    line.append(line.size() < 14 ? 14 - line.size() : 1, ' ').append(summary);
+    text += line + "\n";
+  };
+  add("ls", kPsCommand.summary);
+  add("prune", "remove all containers that do not run");
   for (const Command* command : commands())
-    if (command->on_containers) text.append(", ").append(command->name);
-  text += "\n";
+    if (command->on_containers) add(command->name, command->summary);
   if (name == "--help" || name == "-h" || name == "help") {
     print(text);
     return 0;
