@@ -169,8 +169,7 @@ bool names_registry(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return false;
   const std::string_view first = text.substr(0, slash);
-  return first == "localhost" || first.find_first_of(".:") != std::string_view::npos ||
-         std::ranges::any_of(first, is_upper);
+  return first == "localhost" || first.find_first_of(".:") != std::string_view::npos;
 }
 
 Result<Reference> parse_reference(std::string_view text) {

@@ -37,8 +37,8 @@ struct Reference {
   bool operator==(const Reference&) const = default;
 };
 
-// Whether the text names its registry itself: its first component has a dot or a port, is
-// "localhost", or has an upper-case letter (no repository has one).
+// Whether the text names its registry itself: its first component has a dot or a port, or is
+// "localhost".
 bool names_registry(std::string_view text);
 
 // Without a registry docker.io is meant, there without a namespace "library/"; without tag and digest

@@ -32,7 +32,8 @@ TEST(Reference, TellsARegistryFromANamespace) {
   EXPECT_EQ(canonical("localhost:5000/x"), "localhost:5000/x:latest");
   EXPECT_EQ(canonical("host:80/a/b/c:v"), "host:80/a/b/c:v");
   EXPECT_EQ(canonical("[::1]:5000/x"), "[::1]:5000/x:latest");
-  EXPECT_EQ(canonical("Registry/x"), "registry/x:latest") << "no namespace has capitals";
+  EXPECT_EQ(canonical("Registry.example/x"), "registry.example/x:latest");
+  EXPECT_TRUE(refused("Registry/x")) << "in small letters it would be a namespace";
   EXPECT_EQ(canonical("host/x"), "docker.io/host/x:latest");
   EXPECT_EQ(canonical("localhost"), "docker.io/library/localhost:latest");
   EXPECT_EQ(canonical("a.b:5000"), "docker.io/library/a.b:5000") << "without a slash it is a tag";
