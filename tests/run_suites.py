@@ -53,6 +53,8 @@ BUILDS = {
     "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
     "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_unpack_test"]),
 }
+# Two builds more than the others take: only with --full, or by name.
+FULL_AREAS = ("sanitize",)
 CLANG_BUILDS = ("fuzz", "asan", "tsan")
 # The whole programs, for the suites that run on them with --full alone.
 FULL_TARGETS = {"asan": ["unit_tests", "bulkhead-runtime", "bulkhead-runtime-weakened"]}
@@ -276,7 +278,9 @@ def main():
     arguments = parser.parse_args()
     if unknown := [area for area in arguments.areas if area not in AREAS]:
         parser.error(f"no such area: {' '.join(unknown)} (there are: {' '.join(AREAS)})")
-    areas = [area for area in AREAS if not arguments.areas or area in arguments.areas]
+    areas = [area for area in AREAS
+             if area in arguments.areas or
+             not arguments.areas and (arguments.full or area not in FULL_AREAS)]
 
     # As a background job or under nohup we ignore some, and our children would, too.
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
