@@ -147,8 +147,9 @@ class Tools:
     def written_by_skopeo(self, image):
         layout = image.write_layout(self.path(), "1")
         source = f"oci:{layout}:1"
-        return [self.skopeo(source, f"docker-archive:{self.path()}:{NAME}"),
-                self.skopeo(source, f"oci-archive:{self.path()}:{NAME}"),
+        made = [] if image.layer_type.endswith("zstd") else [  # "not supported for docker images"
+            self.skopeo(source, f"docker-archive:{self.path()}:{NAME}")]
+        return [*made, self.skopeo(source, f"oci-archive:{self.path()}:{NAME}"),
                 self.skopeo(source, f"oci:{self.path()}:1", "--dest-compress-format", "zstd")]
 
     def written_by_buildah(self, image):
