@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 #include "oci/docker_archive.h"
@@ -169,8 +170,10 @@ class Loading {
   // The archive does not know the image's manifest; where the store has one it keeps it, so that the
   // image can still be pushed as it was pulled.
   Result<bool> name_known(const std::string& id, const std::vector<Reference>& names) {
-    TRY_ASSIGN(const std::vector<StoredImage> images, list_images(store_));
-    for (const StoredImage& image : images) {
+    if (!known_) {
+      TRY_ASSIGN(known_, list_images(store_));
+    }
+    for (const StoredImage& image : *known_) {
       if (image.record.config_digest != id) continue;
       bool whole = true;
       std::vector<std::string> blobs = image.record.blobs;
@@ -234,7 +237,8 @@ class Loading {
   Ingest& ingest_;
   Confinement& confinement_;
   const ExtractLimits& limits_;
-  TransferObserver* observer_;  // null: nobody watches
+  TransferObserver* observer_;                     // null: nobody watches
+  std::optional<std::vector<StoredImage>> known_;  // before this load; listed when first needed
   Loaded loaded_;
 };
 
