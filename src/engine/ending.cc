@@ -1,6 +1,9 @@
 #include "engine/ending.h"
 
+#include <unistd.h>
+
 #include "base/text.h"
+#include "engine/detached.h"
 #include "engine/holdings.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
@@ -87,10 +90,15 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
   return settle(store, *record, directory.get(), life);
 }
 
+void remove_monitor_socket(const StoreOptions& options, const std::string& id) {
+  (void)::unlink((monitor_directory(options) + "/" + id).c_str());
+}
+
 Result<void> repair(const StoreOptions& options, const std::string& id) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
   auto held = hold_container(store.get(), id);
   if (!held) return {};
+  remove_monitor_socket(options, id);
   TRY_ASSIGN(const auto record, read_container_record(held->get()));
   if (!record) return {};
   TRY_ASSIGN(LifeRecord life, read_life_record(held->get()));

@@ -20,6 +20,10 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
 // be told. Nothing is done while somebody holds its lock.
 Result<void> repair(const StoreOptions& options, const std::string& id);
 
+// What a killed monitor leaves of itself: the name of its socket. For whoever holds the container's lock,
+// which a monitor that lives has.
+void remove_monitor_socket(const StoreOptions& options, const std::string& id);
+
 // Before a start, under its lock: what an earlier life has left behind. kState when it still runs.
 Result<void> end_leftovers(const StoreOptions& options, const std::string& id);
 

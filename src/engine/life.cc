@@ -168,8 +168,10 @@ Result<int> wait(const StoreOptions& options, const ListedContainer& container) 
     if (!runs(now.status) && now.status != ContainerStatus::kRestarting) return now.life.exit_code;
     TRY_ASSIGN(auto monitor, monitor_of(options, now));
     if (monitor) {
-      TRY(monitor->ask_for_end());
-      TRY_ASSIGN(const auto notice, monitor->read_end());
+      // It may end while we ask.
+      const bool asked = monitor->ask_for_end().has_value();
+      TRY_ASSIGN(const auto notice,
+                 asked ? monitor->read_end() : Result<std::optional<supervise::EndNotice>>());
       if (notice) {
         if (notice->for_good) TRY(wait_until_settled(options, now.id));
         return notice->code;

@@ -78,7 +78,8 @@ Result<void> logs(const StoreOptions& options, const ListedContainer& container,
     TRY_ASSIGN(notify, reader.watch());
     TRY_ASSIGN(monitor,
                supervise::MonitorClient::connect(monitor_directory(options), container.id));
-    if (monitor) TRY(monitor->ask_for_end());
+    // Where it has just ended, all is there.
+    if (monitor && !monitor->ask_for_end()) monitor.reset();
   }
   bool enough = false;
   const auto each = [&](std::string_view line) {
@@ -94,6 +95,7 @@ Result<void> logs(const StoreOptions& options, const ListedContainer& container,
     return !enough;
   };
   TRY(reader.read(choices.tail, each));
+  if (notify >= 0 && !monitor && !enough) TRY(reader.read_new(each));
   pause();
   while (monitor && !enough) {
     TRY_ASSIGN(const bool more, wait_for_more(reader, notify, monitor));

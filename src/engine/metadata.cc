@@ -74,7 +74,9 @@ Result<void> put_label(std::string_view flag, std::string_view text, Labels& int
   if (name.empty()) return refuse_flag(flag, text, "NAME=VALUE is expected");
   if (text.find('\0') != std::string_view::npos) return refuse_flag(flag, text, "a NUL byte");
   if (name.starts_with(kReserved))
-    return refuse_flag(flag, text, "names that begin with org.bulkhead. are Bulkhead's own");
+    return refuse_flag(
+        flag, text, "names that begin with org.bulkhead. are Bulkhead's own",
+        "choose another name; what they record has a flag of its own, such as --tenant");
   into[name] = equals == std::string_view::npos ? "" : text.substr(equals + 1);
   return {};
 }

@@ -82,10 +82,13 @@ void Clients::serve(std::span<const struct pollfd> items, Requests& requests) no
 }
 
 void Clients::accept() noexcept {
-  Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket || !may_speak(socket.get())) return;
-  const auto free = std::ranges::find_if(clients_, [](const Client& c) { return !c.socket; });
-  if (free != clients_.end()) free->socket = std::move(socket);
+  for (std::size_t i = 0; i < kMost; ++i) {
+    Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket) return;
+    if (!may_speak(socket.get())) continue;
+    const auto free = std::ranges::find_if(clients_, [](const Client& c) { return !c.socket; });
+    if (free != clients_.end()) free->socket = std::move(socket);
+  }
 }
 
 void Clients::answer(Client& client, std::span<const char> packet) noexcept {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kBufferSize = 256 * 1024;
 constexpr std::size_t kFlushAt = 64 * 1024;
+constexpr std::size_t kFlood = 8 * 1024;
 static_assert(kFlushAt + kMostEntry <= kBufferSize);
 
 // One for the process: a monitor has one log. Pages that nobody touches cost nothing.
@@ -65,9 +66,14 @@ void LogFile::flush() noexcept {
     lost_bytes_ += bytes;
     used_ = 0;
   }
-  // After a flood the pages go back; a few lines a second are not worth a system call.
-  if (used > 16 * 1024) (void)::madvise(buffer, sizeof buffer, MADV_DONTNEED);
+  if (used > kFlood) flooded_ = true;
   if (settings_.most_bytes > 0 && size_ >= settings_.most_bytes) rotate();
+}
+
+void LogFile::trim() noexcept {
+  if (!flooded_ || used_ > 0) return;
+  (void)::madvise(buffer, sizeof buffer, MADV_DONTNEED);
+  flooded_ = false;
 }
 
 bool LogFile::write_out() noexcept {

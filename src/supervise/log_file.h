@@ -37,6 +37,9 @@ class LogFile {
 
   // Whether a file has just been put aside that is to be compressed: asked and forgotten.
   bool take_rotated() noexcept;
+  // Gives memory back after a flood.
+  void trim() noexcept;
+  bool flooded() const noexcept { return flooded_; }
   std::uint64_t lost_bytes() const noexcept { return lost_bytes_; }
 
  private:
@@ -55,6 +58,7 @@ class LogFile {
   std::uint64_t reported_ = 0;
   int loss_ = 0;  // why
   bool rotated_ = false;
+  bool flooded_ = false;
   TimeText time_;
 };
 

@@ -1,5 +1,6 @@
 #include "supervise/monitor.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -30,6 +31,8 @@ alignas(4096) char input_room[kMostBytes];
 
 constexpr std::size_t kReadMost = 64 * 1024;
 constexpr std::int64_t kNever = -1;
+// After a flood, memory is given back once nothing has come for so long.
+constexpr std::int64_t kQuietMilliseconds = 100;
 
 timespec time_of_day() noexcept {
   timespec now{};
@@ -83,6 +86,9 @@ class Monitor final : public Requests {
   void flush() noexcept;
   void write_input() noexcept;
   void check_deadlines() noexcept;
+  bool flooded() const noexcept {
+    return output_.flooded() || error_.flooded() || (log_ && log_->flooded());
+  }
   Settings& settings() { return container_.settings; }
   const Settings& settings() const { return container_.settings; }
   LogFile* log() { return log_ ? &*log_ : nullptr; }
@@ -150,7 +156,11 @@ void Monitor::take_over() noexcept {
   if (!received || !*received) return launcher_.reset();  // reap() tells why
   // The policy may have been changed since the container's record was read.
   const bool again = phase_ == Phase::kLaunching && ended_.restarts > 0;
-  if (again) launched.settings.restart = settings().restart;
+  if (again) {
+    launched.settings.restart = settings().restart;
+    // Ours carries the lock; the launcher has opened its own.
+    launched.directory = std::move(container_.directory);
+  }
   container_ = std::move(launched);
   if (!open_socket() || !acknowledge(launcher_.get())) {
     // The launcher takes it back.
@@ -367,12 +377,15 @@ void Monitor::step() noexcept {
   if (deadline_ != kNever)
     wait = sooner(wait, std::max<std::int64_t>(deadline_ - milliseconds_now(), 0));
   if (owed_) wait = sooner(wait, 1000);
+  if (flooded()) wait = sooner(wait, kQuietMilliseconds);
   const int ready =
       ::poll(items.data(), kOwn + clients, static_cast<int>(std::min<std::int64_t>(wait, 1 << 30)));
   if (ready == 0 && unflushed_ && !owed_) {
     flush();
+  } else if (ready == 0 && flooded() && !owed_) {
     output_.trim();
     error_.trim();
+    if (log_) log_->trim();
   }
   check_deadlines();
   if (ready <= 0) {
@@ -404,6 +417,8 @@ void Monitor::run(Fd command, Fd first_client, const sigset_t& original) noexcep
   const std::array kept{signals_.get(), launcher_.get(), first_client.get()};
   if (!leave_caller(kept)) ::_exit(1);
   show_as("bulkhead-monit", "bulkhead-monitor " + plan_.id);
+  // What reading the command line has used and freed.
+  (void)::malloc_trim(0);
   if (first_client) clients_.adopt(std::move(first_client), plan_.first_client_streams);
   for (;;) step();
 }

@@ -34,6 +34,7 @@ class Stream {
   void finish(LogFile* log, const timespec& now) noexcept;
   // Gives memory back after a flood.
   void trim() noexcept;
+  bool flooded() const noexcept { return flooded_ && held_ == 0; }
 
  private:
   std::string_view name_;

@@ -160,7 +160,7 @@ def two_containers_share_namespaces(host):
         equal(text, ["hello", links["pid"], links["ipc"], links["user"], "sh", "0", "reached"])
         equal(pathlib.Path(f"/proc/{one.pid()}/root/dev/shm/y").read_text(), "back\n")
         # Without being told, none of it.
-        equal(host.says("busybox", "sh", "-c", "ls /dev/shm; cat /proc/1/comm"), "sh")
+        equal(host.says("busybox", "sh", "-c", "ls /dev/shm; cat /proc/1/comm; true"), "sh")
         refused(host, "--pid", "container:one", "--tenant", "other", says='the tenant "acme"')
         refused(host, "--pid", "container:one", "--userns", "host", says="contradict")
         with named(host, "two") as two:
@@ -195,7 +195,7 @@ def devices_are_handed_in(host):
     text = host.says("--device", "/dev/fuse", "--device", "/dev/fuse:/dev/sub/mine:r", "busybox", "sh",
                      "-c", "stat -c '%F %u %t:%T' /dev/fuse; head -c0 /dev/fuse && echo opened; "
                      "head -c0 /dev/sub/mine && echo read; (: > /dev/sub/mine) 2>&1; "
-                     "mknod /tmp/x c 1 1 2>&1 || true; ls /dev/kmsg /dev/mem 2>/dev/null")
+                     "mknod /tmp/x c 1 1 2>&1 || true; ls /dev/kmsg /dev/mem 2>/dev/null || true")
     lines = text.splitlines()
     equal(lines[:3], [f"character special file 0 {os.major(number):x}:{os.minor(number):x}", "opened",
                       "read"])

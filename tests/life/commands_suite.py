@@ -57,7 +57,7 @@ def ps_has_dockers_columns(host):
         rows = {line.split()[-1]: line for line in host.good("ps", "-a").splitlines()[1:]}
         expect('"sleep 100000"' in rows["one"] and "Up " in rows["one"], rows)
         expect("(Paused)" in rows["two"] and one[:12] in rows["one"], rows)
-        expect("Created" in rows["three"] and '"sh -c echo long; exi…"' in rows["three"], rows)
+        expect("Created" in rows["three"] and '"sh -c echo long; ex…"' in rows["three"], rows)
         equal(list(rows), ["three", "two", "one"], "the youngest first")
         equal(host.good("ps", "-q").split(), [two[:12], one[:12]])
         equal(host.good("ps", "-q", "-l", "--no-trunc"),

@@ -15,7 +15,7 @@ MANY = 100 if FULL else 20
 LINES = 2_000_000 if FULL else 200_000
 # What a command may answer whose container another one has just stopped, started or removed.
 FAIR = ("not running", "there is no container", "is running", "already", "in use", "has just",
-        "No such", "does not exist", "paused", "cannot", "ended", "process")
+        "No such", "does not exist", "paused", "cannot", "ended", "process", "is taken", "been taken")
 
 
 def at_once(tasks, workers=10):
