@@ -1,5 +1,7 @@
 #include "engine/containers.h"
 
+#include <time.h>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -107,6 +109,26 @@ Result<std::optional<ListedContainer>> look(const StoreOptions& options,
   return container;
 }
 
+// Ends a container that somebody stands by, and takes its lock once it is free; nothing when whoever
+// stood by it has given it back himself. A start that is under way has neither a monitor that answers nor
+// a process yet, and would go on after us: so it is asked and killed until it lets go.
+Result<std::optional<Fd>> end_held(const StoreOptions& options, int store, const std::string& id) {
+  constexpr timespec kMoment{0, 10'000'000};
+  for (;;) {
+    // A monitor must not start it again.
+    auto monitor = supervise::MonitorClient::connect(monitor_directory(options), id);
+    if (monitor && *monitor) (void)(*monitor)->stopping();
+    TRY(remove_from_runtime(state_root_of(options), id));
+    for (int tries = 0; tries < 20; ++tries) {
+      auto held = hold_container(store, id);
+      if (held) return *std::move(held);
+      if (held.error().kind() == ErrorKind::kNotFound) return std::nullopt;
+      if (held.error().kind() != ErrorKind::kState) return std::unexpected(std::move(held).error());
+      (void)::nanosleep(&kMoment, nullptr);
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view name_of(ContainerStatus status) {
@@ -166,12 +188,7 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
     if (force == Force::kNo)
       return fail(ErrorKind::kState, "container " + quoted(name_or_id) + " is running",
                   "stop it first (bulkhead stop), or give --force, which kills it");
-    // A monitor must not start it again.
-    TRY_ASSIGN(auto monitor, supervise::MonitorClient::connect(monitor_directory(options), id));
-    if (monitor) (void)monitor->stopping();
-    // Who stands by it then finds it gone, and gives back the rest himself unless it is kept.
-    TRY(remove_from_runtime(state_root, id));
-    TRY_ASSIGN(auto freed, wait_for_container(store.get(), id));
+    TRY_ASSIGN(auto freed, end_held(options, store.get(), id));
     if (!freed) return {};
     held = *std::move(freed);
   } else if (force == Force::kNo) {

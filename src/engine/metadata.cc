@@ -43,7 +43,8 @@ Result<void> for_each_line(std::string_view flag, std::string_view path, std::st
     line.remove_prefix(std::min(line.find_first_not_of(" \t\v\f"), line.size()));
     if (line.empty() || line.front() == '#') continue;
     const auto refuse = [&](std::string_view why) {
-      return refuse_flag(flag, path, "line " + std::to_string(number) + ": " + std::string(why));
+      return refuse_flag(flag, path, "line " + std::to_string(number) + ": " + std::string(why),
+                         "a line is NAME=VALUE, NAME alone, empty, or a comment after #");
     };
     for (std::string_view rest = line; !rest.empty();) {
       const std::size_t length = utf8_length(rest);

@@ -57,11 +57,12 @@ class LifeHost(Host):
         self.call("rm", "--dead")
 
     def monitor(self, identity):
-        """The pid of a container's monitor."""
-        found = [int(line.split()[0]) for line in processes_of(identity)
-                 if "bulkhead-monitor" in line]
-        equal(len(found), 1, f"monitors of {identity[:12]}")
-        return found[0]
+        """The pid of a container's monitor. One of a start that came too late may still be about to end."""
+        def found():
+            return [int(line.split()[0]) for line in processes_of(identity)
+                    if "bulkhead-monitor" in line]
+        until(lambda: len(found()) == 1, f"{identity[:12]} has one monitor")
+        return found()[0]
 
 
 def until(condition, what, seconds=30):
