@@ -21,6 +21,7 @@
 #include "runtime/pid_file.h"
 #include "runtime/restore_places.h"
 #include "runtime/restored_check.h"
+#include "runtime/restored_flags.h"
 #include "runtime/supervise.h"
 #include "runtime/terminal_pump.h"
 #include "runtime/undo.h"
@@ -150,8 +151,7 @@ class Restoring final : public CriuStages {
     }
     if (stage == "pre-resume") {
       checked_ = true;
-      auto held = close_root();
-      if (held) held = check();
+      auto held = check();
       // CRIU cannot be stopped any more here.
       if (!held && init_) (void)init_.send_signal(SIGKILL);
       return held;
@@ -182,14 +182,10 @@ class Restoring final : public CriuStages {
     return run_hooks(HookStage::kCreateRuntime, spec_.hooks->create_runtime, state, init_.get());
   }
 
-  // CRIU does not bring this back.
-  Result<void> close_root() {
-    return spec_.root->readonly && init_ ? make_root_read_only(init_) : Result<void>();
-  }
-
   Result<void> check() {
     if (!init_)
       return fail(ErrorKind::kInternal, "CRIU has not told the container's first process");
+    TRY(set_mount_flags_again(init_, spec_));
     std::vector<HostPid> processes{init_.pid()};
     TRY_ASSIGN(const std::vector<HostPid> all, undo_.cgroups().processes());
     bool inside = undo_.cgroups().empty();

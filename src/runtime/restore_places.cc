@@ -1,20 +1,14 @@
 #include "runtime/restore_places.h"
 
-#include <sched.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <optional>
 
 #include "base/text.h"
 #include "isolation/mounts/options.h"
 #include "isolation/mounts/place.h"
-#include "runtime/procfs.h"
 #include "sys/file.h"
-#include "sys/mount_api.h"
 #include "sys/root_dir.h"
-#include "sys/uapi.h"
 
 namespace bulkhead::runtime {
 namespace {
@@ -50,26 +44,6 @@ Result<void> make_mount_points(const oci::Spec& spec, const std::string& root,
     if (!made) return std::unexpected(Error(made.error()).within("making the mount point " + path));
   }
   return {};
-}
-
-Result<void> make_root_read_only(const PidFd& process) {
-  const auto proc = open_procfs();
-  if (!proc) return std::unexpected(proc.error());
-  const pid_t child = ::fork();
-  if (child < 0) return std::unexpected(Error(SysError{"fork", errno}));
-  if (child == 0) {
-    if (::setns(process.get(), CLONE_NEWNS) != 0) ::_exit(errno);
-    const auto root = open_at(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
-    if (!root) ::_exit(root.error().error);
-    const auto set = set_attributes_anyhow(proc->get(), root->get(), Recursion::kThisMount,
-                                           MountAttributes{.set = MOUNT_ATTR_RDONLY});
-    ::_exit(set ? 0 : set.error().error);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return std::unexpected(Error(
-      SysError{"making the root read-only", WIFEXITED(status) ? WEXITSTATUS(status) : EINTR}));
 }
 
 std::vector<std::pair<std::string, std::string>> cgroup_roots(

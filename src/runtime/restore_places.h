@@ -9,7 +9,6 @@
 #include "base/result.h"
 #include "isolation/cgroup/cgroup.h"
 #include "oci/spec.h"
-#include "sys/pidfd.h"
 
 namespace bulkhead::runtime {
 
@@ -17,9 +16,6 @@ namespace bulkhead::runtime {
 // over another copy of its image.
 Result<void> make_mount_points(const oci::Spec& spec, const std::string& root,
                                std::string_view bundle);
-
-// The root of the mount namespace of a process that stands still.
-Result<void> make_root_read_only(const PidFd& process);
 
 // For each hierarchy the group in which the container's own groups begin anew, for CRIU: the plan's, or
 // ours where the plan has none. `own_groups`: the text of /proc/self/cgroup.

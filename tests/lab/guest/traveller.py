@@ -155,8 +155,8 @@ def talk(master, word):
 
 
 # Both ends of a connection are in the container.
-CONNECTION = ("sleep 9999 | nc -l -p 77 > /dev/null & "
-              "until sleep 9999 | nc 127.0.0.1 77 > /dev/null 2>&1; do sleep 0.2; done & ")
+CONNECTION = ("mkfifo /silence; nc -l -p 77 0<>/silence > /dev/null & "
+              "until nc 127.0.0.1 77 0<>/silence > /dev/null 2>&1; do sleep 0.2; done & ")
 
 
 def connected(container):
