@@ -87,7 +87,9 @@ Result<void> find_beneath(const std::string& directory, const std::string& at,
 Result<struct stat> status_of(std::string_view flag, const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0)
-    return std::unexpected(Error(SysError{"stat", errno, path.c_str()}).within(flag));
+    return std::unexpected(Error(SysError{"stat", errno, path.c_str()})
+                               .within(flag)
+                               .with_hint("name a device node that this host has"));
   return status;
 }
 

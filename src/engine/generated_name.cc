@@ -13,7 +13,7 @@ namespace bulkhead::engine {
 namespace {
 
 // How a good ship is, or its crew.
-constexpr std::array<std::string_view, 96> kAdjectives{
+constexpr auto kAdjectives = std::to_array<std::string_view>({
     "able",      "agile",    "alert",    "amber",    "ample",    "ardent",  "astute",  "azure",
     "balanced",  "bold",     "bonny",    "brave",    "breezy",   "brief",   "bright",  "brisk",
     "buoyant",   "calm",     "candid",   "careful",  "cheerful", "civil",   "clear",   "clever",
@@ -26,9 +26,9 @@ constexpr std::array<std::string_view, 96> kAdjectives{
     "merry",     "mild",     "modest",   "neat",     "nimble",   "noble",   "patient", "placid",
     "polite",    "prompt",   "quick",    "quiet",    "ready",    "robust",  "serene",  "sharp",
     "silent",    "sober",    "sound",    "steady",   "sturdy",   "swift",   "tidy",    "trusty",
-};
+});
 // Who explored the seas, built ships, or found out how they float and find their way.
-constexpr std::array<std::string_view, 96> kSurnames{
+constexpr auto kSurnames = std::to_array<std::string_view>({
     "amundsen",     "archimedes",  "baffin",     "banks",      "barents",  "battuta",
     "beaufort",     "behaim",      "bering",     "bernoulli",  "bligh",    "boole",
     "bougainville", "bowditch",    "brunel",     "byron",      "cabot",    "cartier",
@@ -45,7 +45,7 @@ constexpr std::array<std::string_view, 96> kSurnames{
     "scott",        "shackleton",  "slocum",     "smeaton",    "stevin",   "stokes",
     "tasman",       "tharp",       "thomson",    "torricelli", "torres",   "turing",
     "vancouver",    "vespucci",    "wallis",     "weddell",    "zheng",
-};
+});
 
 }  // namespace
 

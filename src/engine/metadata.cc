@@ -25,7 +25,9 @@ constexpr std::string_view kReserved = "org.bulkhead.";
 Result<std::string> read_named_file(std::string_view flag, const std::string& path) {
   // A FIFO is fine: people give <(...).
   auto text = read_file_at(AT_FDCWD, path.c_str(), kMostFileBytes);
-  if (!text) return std::unexpected(std::move(text).error().within(flag));
+  if (!text)
+    return std::unexpected(
+        std::move(text).error().within(flag).with_hint("name a file that can be read"));
   if (text->starts_with("\xEF\xBB\xBF")) text->erase(0, 3);
   return std::move(*text);
 }

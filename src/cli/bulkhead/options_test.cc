@@ -48,7 +48,7 @@ TEST(RunOptions, SayOfEachMissingOptionOfDockersWhatToDoInstead) {
         << done.error().message();
     EXPECT_FALSE(done.error().hint().empty()) << word;
   }
-  for (const char* letter : {"-p", "-d", "-a", "-P", "-q"}) {
+  for (const char* letter : {"-p", "-a", "-P", "-q"}) {
     bulkhead::engine::RunOptions options;
     const auto done = parsed({letter, "x", "busybox"}, options);
     ASSERT_FALSE(done) << letter;

@@ -292,6 +292,10 @@ class BrokenParser : public ::testing::Test {
     const Fd out(ends[0]);
     const pid_t child = ::fork();
     if (child == 0) {
+      // What is mounted by those that may goes with them.
+      if (::unshare(CLONE_NEWNS) != 0 ||
+          ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+        ::_exit(3);
       // As much for the unconfined as the kernel grants: what stops them must be the confinement.
       const Fd directory(::open(layer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       const Fd blob(::memfd_create("blob", MFD_CLOEXEC));
