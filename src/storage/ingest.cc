@@ -38,7 +38,7 @@ Result<void> make_directory(int store, const char* path, mode_t mode = 0700) {
 }
 
 Result<void> make_store_directories(int store) {
-  if (exists(store, kEmptyLayer)) return {};  // the last one
+  // Each time: a store that an earlier version has made lacks some.
   for (const char* path : {kImages, kReferences, kSources, "blobs", kBlobs, kPartialBlobs, kTrees,
                            kClaims, kStaging, kTrash, "trash/spare", kLayers, kEmptyLayer})
     TRY(make_directory(store, path));

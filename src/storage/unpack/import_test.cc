@@ -262,6 +262,16 @@ TEST_F(Importing, ServesManyAtOnce) {
   EXPECT_TRUE(known(layout_path()));
 }
 
+TEST_F(Importing, GoesOnInAStoreThatAnEarlierVersionHasMade) {
+  for (const char* path : {"images", "blobs", "blobs/sha256", "layers", "layers/empty"})
+    ASSERT_EQ(::mkdir(in_store(path).c_str(), 0700), 0);
+  Layout layout(layout_path(), {plain_layer(TarWriter().file("f", "x").finish())});
+  layout.write();
+  const auto imported = import(layout_path());
+  EXPECT_TRUE(imported) << imported.error().message();
+  EXPECT_TRUE(known(layout_path()));
+}
+
 TEST_F(Importing, GoesOnAfterAnImportThatWasKilled) {
   ASSERT_EQ(::mkdir(in_store("staging").c_str(), 0700), 0);
   ASSERT_EQ(::mkdir(in_store("staging/" + std::string(64, 'a')).c_str(), 0700), 0);
