@@ -35,6 +35,11 @@ Error no_such_container(std::string_view id) {
   return {ErrorKind::kNotFound, "container " + quoted(id) + " does not exist"};
 }
 
+std::unexpected<Error> id_is_taken(std::string_view id) {
+  return fail(ErrorKind::kExists, "container with id " + quoted(id) + " already exists",
+              "choose another id, or delete that container");
+}
+
 // Where others can write to the state root, they can put a directory of theirs in our place. Into ours,
 // which is for its owner alone, they cannot.
 Result<void> check_owner(int directory, const std::string& path) {
@@ -175,9 +180,7 @@ Result<ContainerDirectory> ContainerDirectory::take(const std::string& state_roo
       TRY_WITHIN("making the state directory", make_directories(state_root));
       error = make();
     }
-    if (error == EEXIST)
-      return fail(ErrorKind::kExists, "container with id " + quoted(id) + " already exists",
-                  "choose another id, or delete that container");
+    if (error == EEXIST) return id_is_taken(id);
     if (error == ENAMETOOLONG)
       return fail(ErrorKind::kInvalid,
                   "invalid container id " + quoted(id) + ": too long for a directory's name");
@@ -187,6 +190,9 @@ Result<ContainerDirectory> ContainerDirectory::take(const std::string& state_roo
     if (directory) {
       ContainerDirectory container(*std::move(directory), std::string(id), path);
       const auto locked = container.lock();
+      // A delete may have taken ours away, and another create have made and used the one that we opened.
+      if (locked && ::faccessat(container.get(), kRecordFile, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return id_is_taken(id);
       if (locked) return container;
       failure = locked.error();
     } else {
