@@ -8,6 +8,7 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #include <toml++/toml.h>
+#include <algorithm>
 #pragma GCC diagnostic pop
 
 #include "base/text.h"
@@ -45,6 +46,10 @@ TomlValue convert(const toml::node& node) {
 }  // namespace
 
 Result<TomlTable> parse_toml(std::string_view text, const std::string& file) {
+  // Hosts, keys and paths are ASCII; the library has undefined behaviour for some of the rest.
+  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
+    return fail(ErrorKind::kInvalid, std::string(file) + ": a character that is not ASCII",
+                "write it by ASCII alone, in comments too");
   const toml::parse_result result = toml::parse(text, file);
   if (!result)
     return fail(ErrorKind::kInvalid, quoted(file) + ", line " +
