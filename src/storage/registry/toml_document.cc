@@ -8,8 +8,9 @@
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #include <toml++/toml.h>
-#include <algorithm>
 #pragma GCC diagnostic pop
+
+#include <algorithm>
 
 #include "base/text.h"
 
@@ -47,8 +48,12 @@ TomlValue convert(const toml::node& node) {
 
 Result<TomlTable> parse_toml(std::string_view text, const std::string& file) {
   // Hosts, keys and paths are ASCII; the library has undefined behaviour for some of the rest.
-  if (std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
-    return fail(ErrorKind::kInvalid, std::string(file) + ": a character that is not ASCII",
+  const auto is_plain = [](char c) {
+    return (c >= 0x20 && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';
+  };
+  if (!std::ranges::all_of(text, is_plain))
+    return fail(ErrorKind::kInvalid,
+                std::string(file) + ": a byte that is no printable ASCII character",
                 "write it by ASCII alone, in comments too");
   const toml::parse_result result = toml::parse(text, file);
   if (!result)
