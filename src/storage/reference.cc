@@ -172,6 +172,10 @@ bool names_registry(std::string_view text) {
   return first == "localhost" || first.find_first_of(".:") != std::string_view::npos;
 }
 
+bool is_distinct_registry(std::string_view text) {
+  return is_registry_name(text) && names_registry(std::string(text) + "/");
+}
+
 Result<Reference> parse_reference(std::string_view text) {
   if (!names_registry(text)) return parse_reference_at(kDefaultRegistry, text);
   if (text.size() > kLongestText) return refuse(text, "too long", "shorten it");
@@ -188,9 +192,9 @@ Result<Reference> parse_reference(std::string_view text) {
 Result<Reference> parse_reference_at(std::string_view registry, std::string_view text) {
   if (text.empty()) return fail(ErrorKind::kInvalid, "the image's name is empty");
   if (text.size() > kLongestText) return refuse(text, "too long", "shorten it");
-  if (!is_registry_name(registry))
+  if (!is_distinct_registry(registry))
     return refuse(text, quoted(registry) + " is not the name of a registry",
-                  "a registry is HOST or HOST:PORT");
+                  "a registry is HOST or HOST:PORT, and has a dot, a port, or is localhost");
   Reference reference;
   reference.registry = canonical_registry(registry);
   return parse_rest(text, text, std::move(reference));

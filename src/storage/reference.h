@@ -49,7 +49,10 @@ Result<Reference> parse_reference(std::string_view text);
 Result<Reference> parse_reference_at(std::string_view registry, std::string_view text);
 
 // The parts, by the distribution specification's grammar.
-bool is_registry_name(std::string_view text);    // host or host:port
+bool is_registry_name(std::string_view text);  // host or host:port
+// A registry that a name can begin with: "quay", without a dot or a port, would read as a namespace of
+// docker.io, and be another image.
+bool is_distinct_registry(std::string_view text);
 bool is_repository_name(std::string_view text);  // "library/busybox"
 bool is_tag(std::string_view text);
 

@@ -150,6 +150,8 @@ TEST(Reference, OfAnotherRegistryThanTheDefault) {
   EXPECT_EQ(parse_reference_at("docker.io", "busybox")->canonical(),
             "docker.io/library/busybox:latest");
   EXPECT_FALSE(parse_reference_at("not a host", "busybox"));
+  // "quay/busybox" is docker.io's.
+  EXPECT_FALSE(parse_reference_at("quay", "busybox"));
 }
 
 }  // namespace

@@ -180,15 +180,17 @@ Result<Settings> parse_settings(std::string_view toml, const std::string& file) 
   TableReader reader(file, "", document);
   reader.read("search", settings.search);
   for (const std::string& registry : settings.search)
-    if (!is_registry_name(registry))
-      reader.refuse("search", quoted(registry) + " is not the name of a registry");
+    if (!is_distinct_registry(registry))
+      reader.refuse("search", quoted(registry) +
+                                  " is not the name of a registry: one has a dot or a port, or is "
+                                  "localhost");
   if (settings.search.empty()) settings.search.emplace_back(kDefaultRegistry);
   read_aliases(reader, settings);
   if (const auto* const table = reader.find<TomlTable>("registry", "a table")) {
     if (table->size() > kMostRegistries) reader.refuse("registry", "too many registries");
     for (const auto& [name, value] : *table) {
       const auto* const members = std::get_if<TomlTable>(&value.value);
-      if (members == nullptr || !is_registry_name(name)) {
+      if (members == nullptr || !is_distinct_registry(name)) {
         reader.refuse("registry." + name, value.line,
                       "a table named by a registry is expected: [registry.\"HOST:PORT\"]");
         continue;

@@ -102,17 +102,29 @@ TEST(Settings, NameTheLineOfAMistake) {
 }
 
 TEST(Settings, RefuseWhatCannotBeMeant) {
-  for (const char* text :
-       {"search = [\"not a host\"]", "search = \"docker.io\"", "search = [1]",
-        "[registry.\"no host\"]\nhttp = true", "registry = 1",
-        "[registry.\"a.example\"]\nca = \"relative.pem\"",
-        "[registry.\"a.example\"]\nclient-key = \"/key.pem\"",
-        "[registry.\"a.example\"]\nmirrors = [\"https://b.example\"]",
-        "[registry.\"a.example\"]\nallow-hosts = [\"b.example\"]",
-        "[registry.\"a.example\"]\nstall-seconds = 0", "[registry.\"a.example\"]\nchunk-mib = 0",
-        "[registry.\"a.example\"]\nproxy = \"socks5://p\"", "[aliases]\nx = \"busybox\"",
-        "[aliases]\n\"x:1\" = \"quay.io/x\"", "[aliases]\n\"quay.io/x\" = \"quay.io/x\"",
-        "[aliases]\nx = \"quay.io/x@sha256:12\"", "a = 1\na = 2", "x = 2020-01-01"})
+  for (const char* text : {"search = [\"not a host\"]",
+                           "search = \"docker.io\"",
+                           "search = [1]",
+                           "search = [\"quay\"]",
+                           "[registry.\"quay\"]\nhttp = true",
+                           "[!.",
+                           "# caf\xc3\xa9\nsearch = []",
+                           "search = [\"\x01\"]",
+                           "[registry.\"no host\"]\nhttp = true",
+                           "registry = 1",
+                           "[registry.\"a.example\"]\nca = \"relative.pem\"",
+                           "[registry.\"a.example\"]\nclient-key = \"/key.pem\"",
+                           "[registry.\"a.example\"]\nmirrors = [\"https://b.example\"]",
+                           "[registry.\"a.example\"]\nallow-hosts = [\"b.example\"]",
+                           "[registry.\"a.example\"]\nstall-seconds = 0",
+                           "[registry.\"a.example\"]\nchunk-mib = 0",
+                           "[registry.\"a.example\"]\nproxy = \"socks5://p\"",
+                           "[aliases]\nx = \"busybox\"",
+                           "[aliases]\n\"x:1\" = \"quay.io/x\"",
+                           "[aliases]\n\"quay.io/x\" = \"quay.io/x\"",
+                           "[aliases]\nx = \"quay.io/x@sha256:12\"",
+                           "a = 1\na = 2",
+                           "x = 2020-01-01"})
     EXPECT_NE(problem(text), "") << text;
 }
 
