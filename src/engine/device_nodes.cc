@@ -5,19 +5,16 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
 #include <memory>
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "sys/descriptors_from_child.h"
 #include "sys/file.h"
 #include "sys/mount_api.h"
 
@@ -122,99 +119,11 @@ Result<void> find_of_cdi(const CdiNode& wish, std::vector<DeviceNode>& nodes) {
   return {};
 }
 
-// --- mounts made in another process ---------------------------------------------------------------
-
-// Static text of the same program: the pointer holds on both sides of the fork.
-struct Answer {
-  int error = 0;
-  const char* call = "";
-};
-
-void send_answer(int socket, Answer answer, int fd) noexcept {
-  struct iovec part = {&answer, sizeof answer};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  (void)::sendmsg(socket, &message, MSG_NOSIGNAL);
-}
-
-SysResult<Fd> receive_answer(int socket) noexcept {
-  Answer answer;
-  struct iovec part = {&answer, sizeof answer};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t size = -1;
-  do size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  while (size < 0 && errno == EINTR);
-  if (size < 0) return sys_fail("recvmsg");
-  Fd mount;
-  if (const struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-      header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    mount = Fd(fd);
-  }
-  if (size != static_cast<ssize_t>(sizeof answer)) return sys_fail_with(EPIPE, "recvmsg");
-  if (answer.error != 0) return sys_fail_with(answer.error, answer.call);
-  if (!mount) return sys_fail_with(EPROTO, "recvmsg");
-  return mount;
-}
-
-using Give = std::function<SysResult<void>(const Fd& mount)>;
-
-// Runs `work` in a process of its own, whose namespaces it may change, and takes the mounts that it
-// gives.
-Result<std::vector<Fd>> mounts_from_child(
-    std::size_t count, const std::function<SysResult<void>(const Give& give)>& work) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-    return std::unexpected(Error(SysError{"socketpair", errno}));
-  const Fd ours(ends[0]);
-  Fd theirs(ends[1]);
-  const pid_t child = ::fork();
-  if (child < 0) return std::unexpected(Error(SysError{"fork", errno}));
-  if (child == 0) {
-    const auto done = work([&](const Fd& mount) -> SysResult<void> {
-      send_answer(theirs.get(), {}, mount.get());
-      return {};
-    });
-    if (!done) send_answer(theirs.get(), {done.error().error, done.error().call}, -1);
-    ::_exit(0);
-  }
-  theirs.reset();
-  std::vector<Fd> mounts;
-  std::optional<SysError> failure;
-  while (!failure && mounts.size() < count) {
-    auto mount = receive_answer(ours.get());
-    if (mount)
-      mounts.push_back(std::move(*mount));
-    else
-      failure = mount.error();
-  }
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
-  if (failure) return std::unexpected(Error(*failure));
-  return mounts;
-}
-
 // Covered in a mount namespace that nobody else sees, and that goes with its process.
 constexpr char kScratch[] = "/dev";
 
 SysResult<void> make_nodes(std::span<const DeviceNode> nodes, HostUid first_uid, HostGid first_gid,
-                           const Give& give) {
+                           const GiveDescriptor& give) {
   if (::unshare(CLONE_NEWNS) != 0) return sys_fail("unshare(CLONE_NEWNS)");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     return sys_fail("mount(MS_PRIVATE)");
@@ -233,7 +142,7 @@ SysResult<void> make_nodes(std::span<const DeviceNode> nodes, HostUid first_uid,
     if (::chown(name.c_str(), first_uid.value() + node.uid, first_gid.value() + node.gid) != 0)
       return sys_fail("chown");
     TRY_ASSIGN(const Fd mount, clone_tree(AT_FDCWD, name.c_str(), Recursion::kThisMount));
-    TRY(give(mount));
+    give(mount);
   }
   return {};
 }
@@ -274,17 +183,18 @@ Result<std::vector<isolation::HandedMount>> make_device_nodes(std::span<const De
                                                               HostGid first_gid) {
   std::vector<isolation::HandedMount> handed;
   if (nodes.empty()) return handed;
-  auto mounts = mounts_from_child(nodes.size(), [&](const Give& give) {
+  auto mounts = descriptors_from_child(nodes.size(), [&](const GiveDescriptor& give) {
     return make_nodes(nodes, first_uid, first_gid, give);
   });
-  if (!mounts) return std::unexpected(std::move(mounts).error().within("making device nodes"));
+  if (!mounts) return std::unexpected(Error(mounts.error()).within("making device nodes"));
   for (std::size_t i = 0; i < nodes.size(); ++i)
     handed.push_back({nodes[i].path, std::move((*mounts)[i])});
   return handed;
 }
 
 Result<Fd> take_mount(int mount_namespace, int root, const char* path) {
-  TRY_ASSIGN(std::vector<Fd> mounts, mounts_from_child(1, [&](const Give& give) -> SysResult<void> {
+  TRY_ASSIGN(std::vector<Fd> mounts,
+             descriptors_from_child(1, [&](const GiveDescriptor& give) -> SysResult<void> {
                if (::setns(mount_namespace, CLONE_NEWNS) != 0)
                  return sys_fail("setns(CLONE_NEWNS)");
                // In its root, whatever links stand there.
@@ -292,7 +202,8 @@ Result<Fd> take_mount(int mount_namespace, int root, const char* path) {
                           open_at2(root, path, O_PATH | O_DIRECTORY,
                                    RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS));
                TRY_ASSIGN(const Fd mount, clone_tree(place.get(), "", Recursion::kThisMount));
-               return give(mount);
+               give(mount);
+               return {};
              }));
   return std::move(mounts.front());
 }

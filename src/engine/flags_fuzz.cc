@@ -11,6 +11,7 @@
 #include "engine/mount_flag.h"
 #include "engine/sharing.h"
 #include "engine/wish.h"
+#include "runtime/signal_name.h"
 
 namespace {
 
@@ -62,7 +63,7 @@ void limits(std::string_view text) {
       check(limit->value > 0 && limit->path.starts_with("/dev/"));
   if (is_number_list(text)) check(text.find_first_not_of("0123456789,-") == text.npos);
   if (const auto ports = parse_exposed(text)) check(!ports->empty() && ports->size() <= 1024);
-  if (const auto signal = parse_signal(text)) check(*signal > 0 && *signal < 65);
+  if (const auto signal = runtime::parse_signal(text)) check(*signal >= 0 && *signal < 65);
 }
 
 void files(std::string_view text) {

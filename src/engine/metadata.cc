@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/flag_error.h"
 #include "engine/values.h"
+#include "runtime/signal_name.h"
 #include "sys/file.h"
 
 namespace bulkhead::engine {
@@ -107,33 +108,6 @@ Result<void> read_labels(const RunOptions& options, Metadata& metadata) {
 
 }  // namespace
 
-std::optional<int> parse_signal(std::string_view text) {
-  if (const auto number = parse_number<int>(text)) {
-    if (*number < 1 || *number > SIGRTMAX) return std::nullopt;
-    return number;
-  }
-  std::string name(text);
-  for (char& c : name)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  std::string_view word = name;
-  if (word.starts_with("SIG")) word.remove_prefix(3);
-  if (word.empty()) return std::nullopt;
-  for (int number = 1; number < 32; ++number)
-    if (const char* const abbreviation = ::sigabbrev_np(number);
-        abbreviation != nullptr && word == abbreviation)
-      return number;
-  for (const auto& [prefix, base, sign] :
-       {std::tuple("RTMIN+", SIGRTMIN, 1), std::tuple("RTMAX-", SIGRTMAX, -1)}) {
-    if (!word.starts_with(prefix)) continue;
-    const auto offset = parse_number<int>(word.substr(6));
-    if (!offset || *offset < 0 || *offset > SIGRTMAX - SIGRTMIN) return std::nullopt;
-    return base + sign * *offset;
-  }
-  if (word == "RTMIN") return SIGRTMIN;
-  if (word == "RTMAX") return SIGRTMAX;
-  return std::nullopt;
-}
-
 Result<std::vector<std::string>> parse_exposed(std::string_view text) {
   constexpr int kMostPorts = 1024;
   std::string_view rest = text;
@@ -192,10 +166,11 @@ Result<Metadata> read_metadata(const RunOptions& options) {
     metadata.tenant = *options.tenant;
   }
   if (options.stop_signal) {
-    metadata.stop_signal = parse_signal(*options.stop_signal);
-    if (!metadata.stop_signal)
+    const auto signal = runtime::parse_signal(*options.stop_signal);
+    if (!signal || *signal == 0)
       return refuse_flag("--stop-signal", *options.stop_signal, "there is no such signal",
                          "give a name such as SIGTERM, or a number");
+    metadata.stop_signal = *signal;
   }
   if (options.stop_timeout) {
     metadata.stop_timeout_seconds = parse_number<std::int64_t>(*options.stop_timeout);

@@ -36,9 +36,6 @@ Result<std::vector<std::string>> read_environment(const RunOptions& options);
 Result<std::vector<std::string>> parse_environment_file(std::string_view path,
                                                         std::string_view text);
 
-// "SIGTERM", "term", "15"; nothing for what is no signal.
-std::optional<int> parse_signal(std::string_view text);
-
 // "80", "80/udp", "8000-8010": each as "PORT/PROTOCOL".
 Result<std::vector<std::string>> parse_exposed(std::string_view text);
 

@@ -71,13 +71,15 @@ TEST(Metadata, LetsNobodySpeakForBulkhead) {
 }
 
 TEST(Metadata, KnowsSignals) {
-  EXPECT_EQ(parse_signal("SIGTERM"), SIGTERM);
-  EXPECT_EQ(parse_signal("term"), SIGTERM);
-  EXPECT_EQ(parse_signal("15"), SIGTERM);
-  EXPECT_EQ(parse_signal("SIGRTMIN+3"), SIGRTMIN + 3);
-  EXPECT_EQ(parse_signal("RTMAX"), SIGRTMAX);
-  for (const char* text : {"", "0", "-1", "SIG", "BANANA", "99", "RTMIN+99", "SIGSIGTERM"})
-    EXPECT_FALSE(parse_signal(text)) << text;
+  RunOptions options;
+  options.stop_signal = "SIGRTMIN+3";
+  const auto known = read_metadata(options);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->stop_signal, SIGRTMIN + 3);
+  for (const char* text : {"", "0", "-1", "SIG", "BANANA", "99", "RTMIN+99", "SIGSIGTERM"}) {
+    options.stop_signal = text;
+    EXPECT_FALSE(read_metadata(options)) << text;
+  }
 }
 
 TEST(Metadata, ReadsPortsAndTimes) {

@@ -1,67 +1,12 @@
 #include <sched.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-
-#include <cstring>
 
 #include "storage/overlay.h"
+#include "sys/descriptors_from_child.h"
 #include "sys/mount_api.h"
 
 namespace bulkhead::storage {
 namespace {
-
-// What the assembling process says: its errno and call (static text of the same program, so the
-// pointer holds on both sides of the fork), with the mount beside it when the errno is 0.
-struct Answer {
-  int error = 0;
-  const char* call = "";
-};
-
-void send_answer(int socket, const Answer& answer, int fd) noexcept {
-  Answer copy = answer;
-  struct iovec part = {&copy, sizeof copy};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  }
-  (void)::sendmsg(socket, &message, MSG_NOSIGNAL);
-}
-
-SysResult<Fd> receive_answer(int socket) noexcept {
-  Answer answer;
-  struct iovec part = {&answer, sizeof answer};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t size = -1;
-  do size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  while (size < 0 && errno == EINTR);
-  if (size < 0) return sys_fail("recvmsg");
-  if (size != static_cast<ssize_t>(sizeof answer)) return sys_fail_with(EPIPE, "recvmsg");
-  Fd mount;
-  if (const struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-      header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    mount = Fd(fd);
-  }
-  if (answer.error != 0) return sys_fail_with(answer.error, answer.call, "overlay");
-  if (!mount) return sys_fail_with(EPROTO, "recvmsg");
-  return mount;
-}
 
 SysResult<void> mount_classic(const char* source, const char* target, const char* type,
                               unsigned long flags, const char* data) noexcept {
@@ -114,25 +59,13 @@ SysResult<Fd> assemble(const Snapshot& snapshot, int user_namespace) {
 }  // namespace
 
 SysResult<Fd> mount_in_private_namespace(const Snapshot& snapshot, int user_namespace) {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-    return sys_fail("socketpair");
-  const Fd ours(ends[0]);
-  Fd theirs(ends[1]);
-  const pid_t child = ::fork();
-  if (child < 0) return sys_fail("fork");
-  if (child == 0) {
-    const auto mount = assemble(snapshot, user_namespace);
-    if (mount)
-      send_answer(theirs.get(), {}, mount->get());
-    else
-      send_answer(theirs.get(), {mount.error().error, mount.error().call}, -1);
-    ::_exit(0);
-  }
-  theirs.reset();
-  auto mount = receive_answer(ours.get());
-  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
-  return mount;
+  auto mounts = descriptors_from_child(1, [&](const GiveDescriptor& give) -> SysResult<void> {
+    TRY_ASSIGN(const Fd mount, assemble(snapshot, user_namespace));
+    give(mount);
+    return {};
+  });
+  if (!mounts) return sys_fail_with(mounts.error().error, mounts.error().call, "overlay");
+  return std::move(mounts->front());
 }
 
 }  // namespace bulkhead::storage

@@ -130,20 +130,17 @@ class Locksmith {
   }
 
   template <class Layer>
-  Result<void> lock() {
+  Result<typename Layer::Plan> lock() {
     auto plan = Layer::describe(request_, host_);
     if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
     if (const auto applied = Layer::apply(*plan, child_); !applied)
       return std::unexpected(Error(applied.error()).within(Layer::kName));
-    return {};
+    return plan;
   }
   template <class Layer>
   Result<void> lock_and_verify() {
-    auto plan = Layer::describe(request_, host_);
-    if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
-    if (const auto applied = Layer::apply(*plan, child_); !applied)
-      return std::unexpected(Error(applied.error()).within(Layer::kName));
-    if (const auto held = Layer::verify(*plan, child_); !held)
+    TRY_ASSIGN(const auto plan, lock<Layer>());
+    if (const auto held = Layer::verify(plan, child_); !held)
       return std::unexpected(Error(held.error()).within(Layer::kName));
     return {};
   }
@@ -212,7 +209,8 @@ Result<void> confine(NetworkWorker worker) {
   // Landlock's apply ends with its verify; seccomp's verify would need what it forbids.
   locksmith.close_proc();
   TRY(locksmith.lock<isolation::Landlock>());
-  return locksmith.lock<isolation::Seccomp>();
+  TRY(locksmith.lock<isolation::Seccomp>());
+  return {};
 }
 
 }  // namespace bulkhead::cli

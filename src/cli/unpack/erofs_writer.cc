@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli/unpack/enter_layer.h"
 #include "isolation/capabilities/capabilities.h"
 #include "isolation/no_new_privileges/no_new_privileges.h"
 #include "isolation/seccomp/seccomp.h"
@@ -132,16 +133,6 @@ oci::Spec writer_spec() {
   spec.process = std::move(process);
   spec.linux_.seccomp = std::move(seccomp);
   return spec;
-}
-
-template <class Layer>
-Result<void> enter_layer(const isolation::Request& request, const isolation::HostFacts& host,
-                         isolation::ChildContext& child) {
-  auto plan = Layer::describe(request, host);
-  if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
-  if (const auto applied = Layer::apply(*plan, child); !applied)
-    return std::unexpected(Error(applied.error()).within(Layer::kName));
-  return {};
 }
 
 Result<void> attach_beneath(int root, const char* name, int tree) {

@@ -1,0 +1,21 @@
+// One of Bulkhead's own layers around a process of its own, as around a container.
+#pragma once
+
+#include "base/result.h"
+#include "isolation/child_context.h"
+#include "isolation/host_facts.h"
+#include "isolation/request.h"
+
+namespace bulkhead::cli {
+
+template <class Layer>
+Result<void> enter_layer(const isolation::Request& request, const isolation::HostFacts& host,
+                         isolation::ChildContext& child) {
+  auto plan = Layer::describe(request, host);
+  if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
+  if (const auto applied = Layer::apply(*plan, child); !applied)
+    return std::unexpected(Error(applied.error()).within(Layer::kName));
+  return {};
+}
+
+}  // namespace bulkhead::cli
