@@ -143,6 +143,55 @@ TEST_F(Confined, AnExtractorMakesNoDevices) {
       possible_inside(WorkerKind::kExtractor, [] { return ::mknod("whiteout", S_IFCHR, 0) == 0; }));
 }
 
+// The kinds of namespaces that a process, while it waits for its input, has in common with us.
+std::string shared_namespaces(pid_t process) {
+  std::string shared;
+  for (const char* kind : {"net", "ipc", "mnt"}) {
+    struct stat theirs{};
+    struct stat ours{};
+    const std::string path = "/proc/" + std::to_string(process) + "/ns/" + kind;
+    if (::stat(path.c_str(), &theirs) != 0 ||
+        ::stat((std::string("/proc/self/ns/") + kind).c_str(), &ours) != 0)
+      return "unknown";
+    if (theirs.st_ino == ours.st_ino) shared.append(kind).append(" ");
+  }
+  return shared;
+}
+
+// The profile hides what these stop: without it they would be all there is.
+TEST_F(Confined, EachWorkerHasNamespacesOfItsOwn) {
+  for (const auto& kind : {std::optional<WorkerKind>(), std::optional(WorkerKind::kDecompressor),
+                           std::optional(WorkerKind::kExtractor)}) {
+    int ready[2];
+    int gate[2];
+    ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(gate, O_CLOEXEC), 0);
+    const auto host = isolation::gather_host_facts();
+    ASSERT_TRUE(host);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(gate[1]);
+      LayeredConfinement confinement(*host);
+      char byte = 0;
+      if (::chdir(directory_.c_str()) != 0 || (kind && !confinement.enter(*kind)))
+        ::_exit(kUnprepared);
+      (void)!::write(ready[1], &byte, 1);
+      (void)!::read(gate[0], &byte, 1);
+      ::_exit(kDid);
+    }
+    ::close(ready[1]);
+    ::close(gate[0]);
+    char byte = 0;
+    EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+    EXPECT_EQ(shared_namespaces(child), kind ? "" : "net ipc mnt ");
+    ::close(gate[1]);
+    ::close(ready[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == kDid);
+  }
+}
+
 TEST_F(Confined, TakesNoMoreMemoryThanItsLimit) {
   const auto two_gigabytes = [] { return std::malloc(std::size_t{2} << 30) != nullptr; };
   EXPECT_TRUE(possible_outside(two_gigabytes));
