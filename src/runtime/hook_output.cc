@@ -1,6 +1,8 @@
 #include "runtime/hook_output.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstring>
 
 #include "base/text.h"
@@ -23,15 +25,27 @@ std::string_view last_line(std::string_view output) noexcept {
   return line_end == std::string_view::npos ? output : output.substr(line_end + 1);
 }
 
-const char* write_report(std::span<char> report, std::string_view path,
+const char* write_report(std::span<char> report, std::string_view path, const HookEnd& end,
                          std::string_view output) noexcept {
   char* at = report.data();
-  const char* const end = at + report.size() - 1;
+  const char* const room_end = at + report.size() - 1;
   const auto append = [&](std::string_view text) {
-    text = text.substr(0, static_cast<std::size_t>(end - at));
+    text = text.substr(0, static_cast<std::size_t>(room_end - at));
     at = std::ranges::copy(text, at).out;
   };
+  const auto append_number = [&](std::string_view what, int number) {
+    std::array<char, 16> digits;
+    append(what);
+    append({digits.data(), std::to_chars(digits.begin(), digits.end(), number).ptr});
+  };
   append(path);
+  if (end.timed_out) {
+    append(": killed after its timeout");
+  } else if (end.status.signal != 0) {
+    append_number(": killed by signal ", end.status.signal);
+  } else {
+    append_number(": exit code ", end.status.code);
+  }
   if (const std::string_view line = last_line(output); !line.empty()) append(": "), append(line);
   *at = '\0';
   return report.data();

@@ -26,9 +26,9 @@ class OutputTail {
 // The last line that is not empty, for a message.
 std::string_view last_line(std::string_view output) noexcept;
 
-// "PATH: the last line", as much of it as fits, with a NUL at its end, in `report`, which is not empty.
-// For the child half: nothing is allocated.
-const char* write_report(std::span<char> report, std::string_view path,
+// "PATH: how it ended: the last line", as much of it as fits, with a NUL at its end, in `report`, which is
+// not empty. For the child half: nothing is allocated.
+const char* write_report(std::span<char> report, std::string_view path, const HookEnd& end,
                          std::string_view output) noexcept;
 
 // Nothing for a hook that has done its work; otherwise why not, beginning with `name`.

@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   const std::string_view line = last_line(kept);
   if (line.find('\n') != std::string_view::npos) std::abort();
   std::vector<char> report(1 + data[4]);
-  const char* const text = write_report(report, said.substr(0, data[5]), kept);
+  const char* const text = write_report(report, said.substr(0, data[5]), end, kept);
   if (std::memchr(text, 0, report.size()) == nullptr) std::abort();
   if (!is_fit(quoted(text))) std::abort();
 

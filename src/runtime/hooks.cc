@@ -96,18 +96,13 @@ SysResult<void> PreparedHooks::run() const noexcept {
                               entry.timeout_milliseconds, state_.get()};
     const auto end = run_hook_process(command, output);
     if (!end) return sys_fail_with(end.error().error, end.error().call, entry.path.c_str());
-    if (end->timed_out)
-      return sys_fail_with(ECANCELED, "hook", report(entry, "killed after its timeout"));
-    if (end->status.shell_code() == 0) continue;
-    return sys_fail_with(ECANCELED, "hook",
-                         report(entry, std::string_view(output.data(), end->output_size)));
+    if (!end->timed_out && end->status.shell_code() == 0) continue;
+    // In memory that was set aside before clone.
+    return sys_fail_with(
+        ECANCELED, "hook",
+        write_report(report_, entry.path, *end, {output.data(), end->output_size}));
   }
   return {};
-}
-
-// In memory that was set aside before clone.
-const char* PreparedHooks::report(const Entry& entry, std::string_view output) const noexcept {
-  return write_report(report_, entry.path, output);
 }
 
 Result<void> PreparedHooks::run_entry(const Entry& entry, int watched) const {

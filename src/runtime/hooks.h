@@ -73,7 +73,6 @@ class PreparedHooks {
   static constexpr std::size_t kReportSize = 240;
 
   Result<void> run_entry(const Entry& entry, int watched) const;
-  const char* report(const Entry& entry, std::string_view output) const noexcept;
 
   HookStage stage_ = HookStage::kCreateContainer;
   std::vector<Entry> entries_;

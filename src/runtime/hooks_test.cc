@@ -160,7 +160,10 @@ TEST(PreparedHooks, ReportTheHookAndItsLastLine) {
   const auto failed = prepared->run();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().error, ECANCELED);
-  EXPECT_STREQ(failed.error().subject, "/bin/sh: it is full");
+  EXPECT_STREQ(failed.error().subject, "/bin/sh: exit code 1: it is full");
+  hook = shell("kill -9 $$");
+  const auto killed = PreparedHooks::prepare(HookStage::kStartContainer, {&hook, 1});
+  EXPECT_STREQ(killed->run().error().subject, "/bin/sh: killed by signal 9");
   hook = shell("sleep 30");
   hook.timeout = 1;
   const auto slow = PreparedHooks::prepare(HookStage::kStartContainer, {&hook, 1});
