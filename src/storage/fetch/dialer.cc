@@ -114,8 +114,10 @@ class Dialer {
       error = ::getaddrinfo(host.c_str(), std::to_string(request.port).c_str(), &hints, &found);
     }
     if (error != 0)
-      return refuse(DialEnd::kUnreachable,
-                    "looking up " + quoted(request.host) + ": " + ::gai_strerror(error));
+      // Of these, no second question would get another answer; EAI_AGAIN is for those that might.
+      return refuse(
+          error == EAI_NONAME || error == EAI_FAIL ? DialEnd::kUnknownHost : DialEnd::kUnreachable,
+          "looking up " + quoted(request.host) + ": " + ::gai_strerror(error));
     const Addresses owner(found);
     std::vector<const struct addrinfo*> addresses = interleave(found);
     if (!trusted) {

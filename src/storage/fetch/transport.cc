@@ -71,6 +71,11 @@ std::string without_user(std::string url) {
   return url;
 }
 
+FetchEnd meaning_of(DialEnd end) {
+  if (end == DialEnd::kForbidden) return FetchEnd::kRefused;
+  return end == DialEnd::kUnknownHost ? FetchEnd::kUnknownHost : FetchEnd::kInterrupted;
+}
+
 // `text`: what libcurl says of it, with OpenSSL's reason.
 FetchEnd meaning_of(CURLcode code, std::string_view text) {
   const auto says = [&](std::string_view words) {
@@ -349,8 +354,7 @@ TransportFailure Transport::Impl::describe(CURLcode code) {
   if (ended_by_sink_) return {FetchEnd::kRefused, {}};
   if (too_many_headers_) return {FetchEnd::kRefused, "the registry's answer has too many headers"};
   if (code == CURLE_COULDNT_CONNECT && dialed_.end != DialEnd::kConnected)
-    return {dialed_.end == DialEnd::kForbidden ? FetchEnd::kRefused : FetchEnd::kInterrupted,
-            dialed_.text};
+    return {meaning_of(dialed_.end), dialed_.text};
   std::string text = request_->url.place() + ": ";
   if (code == CURLE_OPERATION_TIMEDOUT)
     text += "nothing came for " + std::to_string(request_->stall_seconds) + " seconds";

@@ -29,6 +29,12 @@ std::optional<std::uint64_t> known(std::uint64_t value) {
   return value == kUnknownSize ? std::nullopt : std::optional(value);
 }
 
+// Whether it says nothing but that this server cannot be spoken to.
+bool is_of_reach(const FetchAnswer& answer) {
+  const FetchEnd end = answer.result.end;
+  return end == FetchEnd::kNotTls || end == FetchEnd::kInterrupted || end == FetchEnd::kUnknownHost;
+}
+
 }  // namespace
 
 Result<std::string> media_type_of(std::string_view text, const std::string& content_type) {
@@ -91,7 +97,7 @@ bool RegistryClient::next_endpoint() {
 
 // A server that has spoken HTTPS, or should have had another certificate, is not asked by plain HTTP.
 void RegistryClient::keep_to_protocol(const FetchAnswer& answer) {
-  if (answer.result.end == FetchEnd::kNotTls || answer.result.end == FetchEnd::kInterrupted) return;
+  if (is_of_reach(answer)) return;
   if (current_ + 1 < endpoints_.size() &&
       endpoints_[current_ + 1].registry == endpoints_[current_].registry)
     endpoints_.erase(endpoints_.begin() + static_cast<std::ptrdiff_t>(current_) + 1);
@@ -120,6 +126,9 @@ Error RegistryClient::error_of(const FetchAnswer& answer, const std::string& wha
     return {ErrorKind::kPermission, "the registry refuses the user or the password" + because};
   switch (answer.result.end) {
     case FetchEnd::kInterrupted: return {ErrorKind::kSystem, where + said};
+    case FetchEnd::kUnknownHost:
+      return {ErrorKind::kSystem, where + said,
+              "check the name of the registry, and this host's resolver (/etc/resolv.conf)"};
     case FetchEnd::kUntrusted:
       return {ErrorKind::kPermission, where + said,
               "name its authority by ca in /etc/bulkhead/registries.toml (man 5 "
@@ -150,7 +159,7 @@ Error RegistryClient::error_of(const FetchAnswer& answer, const std::string& wha
 Result<FetchAnswer> RegistryClient::get(const FetchRequest& request, std::size_t limit,
                                         const std::string& what) {
   std::optional<Error> first;
-  bool first_is_of_reach = false;  // it says nothing but that this server cannot be spoken to
+  bool first_is_of_reach = false;
   Retry retry(limits_);
   for (;;) {
     TRY_ASSIGN(FetcherProcess* const process, fetcher());
@@ -163,8 +172,7 @@ Result<FetchAnswer> RegistryClient::get(const FetchRequest& request, std::size_t
     const bool last = current_ + 1 == endpoints_.size();
     if (answer.is_transient() && last && pause(retry, answer)) continue;
     if (!first || first_is_of_reach) first = error_of(answer, what);
-    first_is_of_reach =
-        answer.result.end == FetchEnd::kNotTls || answer.result.end == FetchEnd::kInterrupted;
+    first_is_of_reach = is_of_reach(answer);
     keep_to_protocol(answer);
     if (!next_endpoint()) return std::unexpected(*std::move(first));
     retry = Retry(limits_);

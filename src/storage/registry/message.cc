@@ -210,7 +210,7 @@ Result<FetchResult> decode_result(std::string_view message) {
   MessageReader in(message);
   FetchResult result;
   if (in.number() != kResultTag) return senseless("the fetcher");
-  result.end = static_cast<FetchEnd>(in.choice(6));
+  result.end = static_cast<FetchEnd>(in.choice(7));
   result.body_bytes = in.number();
   result.text = in.text(kLongestMessage);
   if (!in.finished()) return senseless("the fetcher");
@@ -273,7 +273,7 @@ std::string encode(const DialAnswer& answer) {
 Result<DialAnswer> decode_dial_answer(std::string_view message) {
   MessageReader in(message);
   DialAnswer answer;
-  answer.end = static_cast<DialEnd>(in.choice(3));
+  answer.end = static_cast<DialEnd>(in.choice(4));
   answer.text = in.text(kLongestMessage);
   if (!in.finished()) return senseless("the dialer");
   return answer;

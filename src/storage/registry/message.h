@@ -124,6 +124,7 @@ enum class FetchEnd : std::uint8_t {
   kNotTls,        // TLS: the handshake failed; perhaps the other side speaks plain HTTP
   kRefused,       // what the registry wanted is not done: a redirect, an address, a size
   kUnauthorized,  // no token, or the credentials are wrong
+  kUnknownHost,   // nobody knows an address of it, and will not know one in a moment
 };
 
 struct FetchResult {
@@ -157,7 +158,7 @@ struct DialRequest {
 };
 
 // With kConnected comes the connected socket.
-enum class DialEnd : std::uint8_t { kConnected, kUnreachable, kForbidden };
+enum class DialEnd : std::uint8_t { kConnected, kUnreachable, kForbidden, kUnknownHost };
 struct DialAnswer {
   DialEnd end = DialEnd::kConnected;
   std::string text;
