@@ -115,7 +115,10 @@ def image(busybox):
         "layers": [layer_blob],
         "annotations": {"org.opencontainers.image.version": version},
     }))
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": "busybox"}
+    manifest["annotations"] = {
+        "io.containerd.image.name": "docker.io/library/busybox:latest",
+        "org.opencontainers.image.ref.name": "busybox",
+    }
     archive.add("oci-layout", data=document({"imageLayoutVersion": "1.0.0"}))
     archive.add("index.json", data=document({
         "schemaVersion": 2,

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "engine/image_changes.h"
+#include "engine/image_choice.h"
 #include "oci/image.h"
 #include "storage/images.h"
 #include "storage/unpacker.h"
@@ -61,6 +62,7 @@ Result<std::vector<Wanted>> find_images(const storage::Store& store,
                                         const std::vector<std::string>& texts) {
   std::vector<Wanted> all;
   for (const std::string& text : texts) {
+    TRY(take_builtin_image(store, text));
     const auto name = storage::parse_reference(text);
     if (name && !has_version(text)) {
       const std::size_t before = all.size();

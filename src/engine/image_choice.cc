@@ -97,4 +97,15 @@ Result<ChosenImage> choose_image(const Store& store, const std::string& name, Pu
   return choose_pulled(store, name, storage::PullWhen::kMissing);
 }
 
+Result<void> take_builtin_image(const Store& store, std::string_view name) {
+  if (storage::is_image_path(name)) return {};
+  const auto here = storage::find_image_here(store, name);
+  if (here || here.error().kind() != ErrorKind::kNotFound) return {};
+  const auto builtin = storage::find_image(name, storage::builtin_image_directories());
+  if (!builtin) return {};
+  TRY(storage::run_unpacker({.words = {"--load", store.path(), builtin->path},
+                             .context = "image " + quoted(std::string(name))}));
+  return {};
+}
+
 }  // namespace bulkhead::engine

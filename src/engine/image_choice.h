@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "storage/store.h"
@@ -26,5 +27,9 @@ enum class Pull {
 Result<Pull> pull_policy(const std::string& text);  // of --pull
 
 Result<ChosenImage> choose_image(const storage::Store& store, const std::string& name, Pull pull);
+
+// For a command on images: an image that came with Bulkhead and has not been named before is taken into the
+// store, where the command finds it as it finds any other. Nothing happens for other names.
+Result<void> take_builtin_image(const storage::Store& store, std::string_view name);
 
 }  // namespace bulkhead::engine

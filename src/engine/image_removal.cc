@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/text.h"
+#include "engine/image_choice.h"
 #include "engine/image_filter.h"
 #include "engine/images.h"
 #include "engine/registry.h"
@@ -194,6 +195,7 @@ Result<void> tag_image(const StoreOptions& options, std::string_view source,
     return fail(ErrorKind::kInvalid, "image name " + quoted(target) + ": a tag with a digest",
                 "a digest is what an image has already: give NAME:TAG");
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY(take_builtin_image(store, source));
   TRY_ASSIGN(const Fd lock, storage::lock_store(store.get(), storage::StoreAccess::kUse));
   TRY_ASSIGN(const storage::FoundImage found, storage::find_image_here(store, source));
   return storage::set_image_name(store.get(), name, found.record.manifest_digest);

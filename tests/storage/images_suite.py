@@ -158,6 +158,7 @@ def keeps_what_containers_use_and_names_them(store):
     store.does("load", "-i", image_file())
     image_id = store.does("images", "-q").strip()
     store.does("tag", image_id, "app:1")
+    store.does("rmi", "busybox")
     equal(run(store, "--name", "user", "app:1", "echo", "up"), "up\n")
     store.refuses("rmi", "app:1", because="the container user uses")
     store.refuses("rmi", image_id, because="the stopped container user uses it")
@@ -201,6 +202,23 @@ def runs_images_of_the_store_and_what_is_built_in(store):
     equal(store.does("run", "--rm", "mine:2", "echo", "again"), "again\n")
     store.does("image", "prune", "--force")
     expect("Images by path     0" in store.does("system", "df"), "pruned")
+    store.check()
+
+
+@suite.test
+def what_is_built_in_is_an_image_like_others(store):
+    equal(store.names(), [], "nobody has named it")
+    store.refuses("rmi", "busybox", because="no such image")
+    expect("busybox 1." in store.does("history", "--no-trunc", "busybox"), "its history")
+    equal(store.names(), ["busybox:latest"])
+    equal(store.does("image", "inspect", "--format", "{{.RepoTags}}", "busybox"), "[busybox:latest]\n")
+    store.does("tag", "busybox", "localhost/base:2")
+    store.does("save", "--output", store.directory / "saved.tar", "localhost/base:2")
+    store.does("rmi", "busybox", "localhost/base:2")
+    equal(store.names(), [], "it is gone from the store")
+    equal(store.does("run", "--rm", "busybox", "echo", "built in"), "built in\n")
+    store.does("tag", "busybox", "again:1")
+    equal(store.names(), ["again:1", "busybox:latest"])
     store.check()
 
 

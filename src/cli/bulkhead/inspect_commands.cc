@@ -9,6 +9,7 @@
 #include "cli/bulkhead/inspect_image.h"
 #include "cli/bulkhead/listing.h"
 #include "cli/bulkhead/table.h"
+#include "engine/image_choice.h"
 #include "engine/image_time.h"
 #include "json/parse.h"
 #include "json/writer.h"
@@ -153,6 +154,7 @@ Result<int> inspect(const Invocation& invocation) {
   if (as_json) writer.begin_array();
   int code = 0;
   for (const std::string& name : words.positional) {
+    TRY(bulkhead::engine::take_builtin_image(store, name));
     const auto found = storage::find_image_here(store, name);
     if (!found) {
       print_error(found.error());
@@ -224,6 +226,7 @@ Result<int> history(const Invocation& invocation) {
   }
   if (words.positional.size() != 1) return fail(ErrorKind::kUsage, "one image is expected");
   TRY_ASSIGN(const Store store, Store::open(invocation.store.root));
+  TRY(bulkhead::engine::take_builtin_image(store, words.positional.front()));
   TRY_ASSIGN(const FoundImage found, storage::find_image_here(store, words.positional.front()));
   TRY_ASSIGN(oci::ImageConfig config, oci::decode_image_config(found.record.config));
   std::size_t steps_with_layers = 0;
@@ -272,6 +275,7 @@ Result<int> history(const Invocation& invocation) {
 }  // namespace
 
 Result<std::string> inspect_image(const Store& store, const std::string& name) {
+  TRY(bulkhead::engine::take_builtin_image(store, name));
   TRY_ASSIGN(const FoundImage found, storage::find_image_here(store, name));
   TRY_ASSIGN(const auto images, storage::list_images(store));
   std::string text;
