@@ -8,8 +8,9 @@ A suite is an executable tests/<area>/run. It prints one line for each test,
     SKIP NAME — REASON
 
 and may print anything else between them. It finds the programs by the environment: BULKHEAD,
-BULKHEAD_RUNTIME, BULKHEAD_BUILD (the release build), BULKHEAD_DEBUG_BUILD, BULKHEAD_FUZZ_BUILD,
-BULKHEAD_ASAN_BUILD, BULKHEAD_TSAN_BUILD and BULKHEAD_FULL (1 for long campaigns, else 0).
+BULKHEAD_RUNTIME, BULKHEAD_BUILD (the release build), BULKHEAD_DEBUG_BUILD, BULKHEAD_ASAN_BUILD,
+BULKHEAD_TSAN_BUILD and BULKHEAD_FULL (1 for long campaigns, else 0); support/area.py completes it for
+whoever starts a suite alone. It is started in an empty directory, which is removed after it.
 """
 
 import argparse
@@ -25,7 +26,9 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True
+from support.area import ROOT, empty_directory, settle  # noqa: E402
+
 AREA_LIMIT_SECONDS = 6 * 60
 FULL_AREA_LIMIT_SECONDS = 4 * 60 * 60
 
@@ -42,22 +45,22 @@ AREAS = {
     "fault": ["release"],
     "storage": ["release"],
     "lab": ["release"],
-    "fuzz": ["fuzz"],
-    "sanitize": ["release", "asan", "tsan"],
+    "fuzz": ["asan"],
+    "sanitize": ["asan"],
+    "threads": ["tsan"],
     "bench": ["release"],
 }
 BUILDS = {
     "debug": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
     "release": (["-DBULKHEAD_TESTS=ON"], ["all"]),
-    "fuzz": ([], ["fuzzers"]),
-    "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
+    "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests", "fuzzers"]),
     "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_unpack_test"]),
 }
-# Two builds more than the others take: only with --full, or by name.
-FULL_AREAS = ("sanitize",)
-CLANG_BUILDS = ("fuzz", "asan", "tsan")
-# The whole programs, for the suites that run on them with --full alone.
-FULL_TARGETS = {"asan": ["unit_tests", "bulkhead-runtime", "bulkhead-runtime-weakened"]}
+CLANG = "clang++-19"
+CLANG_BUILDS = ("asan", "tsan")
+# With --full alone: the whole programs, for the suites that run on them.
+FULL_BUILDS = {"sanitize": ["release"]}
+FULL_TARGETS = {"asan": ["unit_tests", "fuzzers", "bulkhead-runtime", "bulkhead-runtime-weakened"]}
 
 RESULT_LINE = re.compile(r"^(ok|FAIL|SKIP) (\S.*?)(?: (?:—|--) (.*))?$")
 PR_SET_CHILD_SUBREAPER = 36
@@ -96,17 +99,6 @@ def build(name, jobs, full):
             return f"`{' '.join(command)}` failed"
     print(f"   built in {time.monotonic() - began:.0f} s", flush=True)
     return None
-
-
-def program(build_directory, name):
-    """Where the build put a program; the place where it belongs when it is not there."""
-    expected = build_directory / "bin" / name
-    if expected.exists():
-        return expected
-    for found in build_directory.rglob(name):
-        if found.is_file() and os.access(found, os.X_OK):
-            return found
-    return expected
 
 
 def descendants():
@@ -195,38 +187,29 @@ def leftovers():
     return found
 
 
-def run_area(area, environment, limit, results):
-    script = ROOT / "tests" / area / "run"
-    print(f"== {area}", flush=True)
-    if not os.access(script, os.X_OK):
-        results.add("FAIL", area, area, "the suite is missing")
-        print(f"FAIL {area} — the suite is missing")
-        return
-    before = leftovers()
+def checkout():
+    """What git sees changed in the checkout, or new; nothing where this is not one."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        return set()
+    # Of another user's, too.
+    seen = subprocess.run(["git", "-c", "safe.directory=*", "status", "--porcelain", "-z",
+                           "--untracked-files=all"],
+                          cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if seen.returncode != 0:
+        return {f"git status: {seen.stderr.decode(errors='replace').strip()}"}
+    return set(seen.stdout.decode(errors="replace").split("\0"))
+
+
+def relay(process, limit, line_said):
+    """Hands on what the suite says, line by line, until it ends; whether that took too long."""
     began = time.monotonic()
-    process = subprocess.Popen([str(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True)
-    count = 0
-
-    def report(verdict, name, reason=""):
-        nonlocal count
-        count += 1
-        results.add(verdict, area, name, reason)
-
-    def fail(name, reason):
-        print(f"FAIL {name} — {reason}")
-        report("FAIL", name, reason)
-
     os.set_blocking(process.stdout.fileno(), False)
     selector = selectors.DefaultSelector()
     selector.register(process.stdout, selectors.EVENT_READ)
     pending = b""
-    timed_out = False
     while True:
         if time.monotonic() - began > limit:
-            timed_out = True
-            break
+            return True
         reap_orphans(process.pid)
         # A leftover process may hold the pipe open: the end of the suite itself counts too.
         if selector.select(timeout=0.2):
@@ -238,22 +221,50 @@ def run_area(area, environment, limit, results):
             break
         *lines, pending = pending.split(b"\n")
         for line in lines:
-            text = line.decode("utf-8", "replace")
-            match = RESULT_LINE.match(text)
-            if match:
-                report(match[1], match[2], match[3] or "")
-            print(text if area == "bench" or not match or match[1] != "ok" else "   " + text,
-                  flush=True)
-    if not timed_out:
-        process.wait()
-    code = process.poll()
-    # Helpers that end by themselves once their parent is gone get a moment to do so.
-    for _ in range(20):
-        reap()
-        if not descendants():
-            break
-        time.sleep(0.1)
-    left = kill_descendants()
+            line_said(line.decode("utf-8", "replace"))
+    process.wait()
+    return False
+
+
+def run_area(area, environment, limit, results):
+    script = ROOT / "tests" / area / "run"
+    print(f"== {area}", flush=True)
+    if not os.access(script, os.X_OK):
+        results.add("FAIL", area, area, "the suite is missing")
+        print(f"FAIL {area} — the suite is missing")
+        return
+    before, before_in_checkout = leftovers(), checkout()
+    began = time.monotonic()
+    count = 0
+
+    def report(verdict, name, reason=""):
+        nonlocal count
+        count += 1
+        results.add(verdict, area, name, reason)
+
+    def fail(name, reason):
+        print(f"FAIL {name} — {reason}")
+        report("FAIL", name, reason)
+
+    def line_said(text):
+        match = RESULT_LINE.match(text)
+        if match:
+            report(match[1], match[2], match[3] or "")
+        print(text if area == "bench" or not match or match[1] != "ok" else "   " + text, flush=True)
+
+    with empty_directory() as place:
+        process = subprocess.Popen([str(script)], cwd=place, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   start_new_session=True)
+        timed_out = relay(process, limit, line_said)
+        code = process.poll()
+        # Helpers that end by themselves once their parent is gone get a moment to do so.
+        for _ in range(20):
+            reap()
+            if not descendants():
+                break
+            time.sleep(0.1)
+        left = kill_descendants()
     if timed_out:
         fail(f"{area} within its time", f"killed after {limit} s")
     elif code is None or code < 0:
@@ -266,7 +277,19 @@ def run_area(area, environment, limit, results):
         fail(f"{area} leaves no process", ", ".join(sorted(set(left.values()))))
     if stale := leftovers() - before:
         fail(f"{area} leaves no mount and no cgroup", ", ".join(sorted(stale)[:10]))
+    if changed := checkout() - before_in_checkout:
+        fail(f"{area} leaves the checkout as it was", ", ".join(sorted(changed)[:10]))
     print(f"   {area}: {count} results in {time.monotonic() - began:.0f} s", flush=True)
+
+
+def areas_of(arguments):
+    """Those asked for. Without words, the unit tests run once, under AddressSanitizer and
+    UndefinedBehaviorSanitizer; with --full also as any user's build has them, and what has threads under
+    ThreadSanitizer. A build with them costs minutes."""
+    if arguments.areas:
+        return [area for area in AREAS if area in arguments.areas]
+    spared = () if arguments.full else ("unit", "threads") if shutil.which(CLANG) else ("sanitize", "threads")
+    return [area for area in AREAS if area not in spared]
 
 
 def main():
@@ -278,9 +301,7 @@ def main():
     arguments = parser.parse_args()
     if unknown := [area for area in arguments.areas if area not in AREAS]:
         parser.error(f"no such area: {' '.join(unknown)} (there are: {' '.join(AREAS)})")
-    areas = [area for area in AREAS
-             if area in arguments.areas or
-             not arguments.areas and (arguments.full or area not in FULL_AREAS)]
+    areas = areas_of(arguments)
 
     # As a background job or under nohup we ignore some, and our children would, too.
     for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -291,9 +312,10 @@ def main():
     results = Results()
     jobs = ["-j", str(arguments.jobs)] if arguments.jobs else []
     broken = {}
+    needed = {area: AREAS[area] + (FULL_BUILDS.get(area, []) if arguments.full else []) for area in areas}
     for name in BUILDS:
-        if any(name in AREAS[area] for area in areas) and not arguments.no_build:
-            if name in CLANG_BUILDS and not shutil.which("clang++-19"):
+        if any(name in builds for builds in needed.values()) and not arguments.no_build:
+            if name in CLANG_BUILDS and not shutil.which(CLANG):
                 continue
             if error := build(name, jobs, arguments.full):
                 broken[name] = error
@@ -301,21 +323,15 @@ def main():
                 print(f"FAIL build {name} — {error}", flush=True)
 
     release = ROOT / "build" / "release"
-    environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-    environment.update(
-        BULKHEAD_BUILD=str(release),
-        BULKHEAD_DEBUG_BUILD=str(ROOT / "build" / "debug"),
-        BULKHEAD_FUZZ_BUILD=str(ROOT / "build" / "fuzz"),
-        BULKHEAD_ASAN_BUILD=str(ROOT / "build" / "asan"),
-        BULKHEAD_TSAN_BUILD=str(ROOT / "build" / "tsan"),
-        BULKHEAD=str(program(release, "bulkhead")),
-        BULKHEAD_RUNTIME=str(program(release, "bulkhead-runtime")),
-        BULKHEAD_FULL="1" if arguments.full else "0",
-        PYTHONDONTWRITEBYTECODE="1",
-    )
+    environment = settle({
+        **os.environ,
+        **{f"BULKHEAD_{kind.upper()}_BUILD": str(ROOT / "build" / kind) for kind in BUILDS},
+        "BULKHEAD_BUILD": str(release), "BULKHEAD": str(release / "bin/bulkhead"),
+        "BULKHEAD_RUNTIME": str(release / "bin/bulkhead-runtime"),
+        "BULKHEAD_FULL": "1" if arguments.full else "0"})
     limit = FULL_AREA_LIMIT_SECONDS if arguments.full else AREA_LIMIT_SECONDS
     for area in areas:
-        if error := next((broken[name] for name in AREAS[area] if name in broken), None):
+        if error := next((broken[name] for name in needed[area] if name in broken), None):
             results.add("FAIL", area, area, f"not run: {error}")
             print(f"FAIL {area} — not run: {error}", flush=True)
             continue

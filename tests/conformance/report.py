@@ -28,8 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PAGE = conform.ROOT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- begin: ./dev conformance --write -->\n", "<!-- end -->\n"
 NAMES = [test.name for test in conform.TESTS]
-RUNTIMES = {"bulkhead": os.environ.get("BULKHEAD_RUNTIME") or
-            str(conform.ROOT / "build/release/bin/bulkhead-runtime"),
+RUNTIMES = {"bulkhead": os.environ["BULKHEAD_RUNTIME"],
             "crun": shutil.which("crun"), "runc": shutil.which("runc")}
 # One of them, for a run of the suite on another build of it: the page is not asked then.
 if ONLY := os.environ.get("CONFORMANCE_ONLY"):

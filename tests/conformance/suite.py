@@ -17,6 +17,7 @@ import time
 import traceback
 
 import conform
+from support.area import empty_working_directory
 import tests_of_all_sections  # noqa: F401  pylint: disable=unused-import
 
 FAILURES = (AssertionError, subprocess.SubprocessError, OSError, LookupError, ValueError)
@@ -53,8 +54,7 @@ def verdict_of(test, bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runtime", default=os.environ.get("BULKHEAD_RUNTIME") or
-                        conform.ROOT / "build/release/bin/bulkhead-runtime")
+    parser.add_argument("--runtime", default=os.environ["BULKHEAD_RUNTIME"])
     parser.add_argument("--hide-v2", action="store_true",
                         help="hide a cgroup v2 hierarchy that stands beside v1 ones")
     parser.add_argument("--results", type=pathlib.Path, help="write the verdicts here")
@@ -70,7 +70,7 @@ def main():
     enter_own_mount_namespace(arguments.hide_v2)
 
     verdicts = {}
-    with conform.Bench(str(arguments.runtime)) as bench:
+    with empty_working_directory(), conform.Bench(str(arguments.runtime)) as bench:
         for test in conform.TESTS:
             if arguments.words and not any(word in test.name for word in arguments.words):
                 continue

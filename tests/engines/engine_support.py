@@ -12,8 +12,8 @@ from support.harness import Skip, Suite, equal, expect
 
 __all__ = ["Skip", "Suite", "equal", "expect"]
 
-RUNTIME = os.environ.get("BULKHEAD_RUNTIME", "bulkhead-runtime")
-BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", "build/release")).absolute()
+RUNTIME = os.environ["BULKHEAD_RUNTIME"]  # settled by the harness, like
+BUILD = pathlib.Path(os.environ["BULKHEAD_BUILD"])
 # "docker" alone is the product's; on another runtime (the suite's own proof) its name is added.
 ON = "" if pathlib.Path(RUNTIME).name == "bulkhead-runtime" else f" on {pathlib.Path(RUNTIME).name}"
 

@@ -16,7 +16,7 @@ from docker_host import DockerHost
 from engine_support import BUILD, RUNTIME, Skip, Suite, equal, eventually, expect, go_apart
 from podman_host import PodmanHost
 
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+BULKHEAD = os.environ["BULKHEAD"]
 BESIDE = str(pathlib.Path(BULKHEAD).parent / "bulkhead-runtime")
 PROGRAMS = {"docker": "dockerd", "podman": "podman", "containerd": "containerd"}
 FILES = {"docker": "/etc/docker/daemon.json", "containerd": "/etc/containerd/config.toml",

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.harness import Skip, Suite, expect
 
 suite = Suite("leak")
-BULKHEAD = os.environ.get("BULKHEAD", "")
+BULKHEAD = os.environ["BULKHEAD"]
 
 # ContainerLeaks (2017) and what was found since, as far as common programs do without it.
 PATHS = [

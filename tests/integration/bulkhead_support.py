@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.bundles import BUILD, Workshop
 from support.harness import equal, expect
 
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+BULKHEAD = os.environ["BULKHEAD"]
 GUEST = os.environ.get("BULKHEAD_GUEST") or str(BUILD / "tests/escape-guest")
 DEFAULT_CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5,
                         "SETGID": 6, "SETUID": 7, "SETPCAP": 8, "NET_BIND_SERVICE": 10}

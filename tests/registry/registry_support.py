@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.bundles import BUILD, Workshop
 from support.harness import Skip, equal, expect
 
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+BULKHEAD = os.environ["BULKHEAD"]
 
 
 class Host:

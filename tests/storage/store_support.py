@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from support.bundles import BUILD, FULL, image_file  # noqa: F401
 from support.harness import Skip, Suite, equal, expect  # noqa: F401
 
-BULKHEAD = os.path.abspath(os.environ.get("BULKHEAD") or BUILD / "bin/bulkhead")
+BULKHEAD = os.environ["BULKHEAD"]
 
 
 class Store:

@@ -11,8 +11,12 @@ import tarfile
 import tempfile
 import time
 
-BUILD = pathlib.Path(os.environ.get("BULKHEAD_BUILD", "build/release"))
-RUNTIME = os.environ.get("BULKHEAD_RUNTIME", "")
+from support.area import settle
+
+settle(os.environ)
+BUILD = pathlib.Path(os.environ["BULKHEAD_BUILD"])
+BULKHEAD = os.environ["BULKHEAD"]
+RUNTIME = os.environ["BULKHEAD_RUNTIME"]
 FULL = os.environ.get("BULKHEAD_FULL") == "1"
 NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "cgroup")
 

@@ -1,9 +1,13 @@
-"""Runs a suite's test functions and prints their lines."""
+"""Runs a suite's test functions, in an empty directory, and prints their lines."""
 
 import os
 import subprocess
 import sys
 import traceback
+
+from support.area import empty_working_directory, settle
+
+settle(os.environ)
 
 
 class Skip(Exception):
@@ -30,6 +34,10 @@ class Suite:
 
     def main(self, *arguments):
         """Calls each test with the arguments; words on the command line choose tests."""
+        with empty_working_directory():
+            return self._run(arguments)
+
+    def _run(self, arguments):
         chosen = sys.argv[1:]
         failed = 0
         for function in self.tests:

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "sys/file.h"
 
@@ -152,10 +153,10 @@ void ProgressView::draw(std::span<const LayerProgress> layers, bool whole) {
   for (std::size_t i = 0; i < layers.size(); ++i)
     if (!layers[i].id.empty()) shown.push_back(i);
   if (!whole && shown.size() > screen.rows - 1) {
-    std::ranges::stable_sort(shown, {}, [&](std::size_t i) {
-      return layers[i].state == LayerState::kMoving    ? 0
-             : layers[i].state == LayerState::kWaiting ? 1
-                                                       : 2;
+    // In their order among equals. Not by stable_sort, which clang warns of in g++ 12's library.
+    std::ranges::sort(shown, {}, [&](std::size_t i) {
+      const LayerState state = layers[i].state;
+      return std::pair(state == LayerState::kMoving ? 0 : state == LayerState::kWaiting ? 1 : 2, i);
     });
     shown.resize(screen.rows - 1);
     std::ranges::sort(shown);

@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent))
 from support.bundles import BUILD, Workshop, default_config, merge
 from support.harness import Suite, equal, expect
 
-BULKHEAD = os.environ.get("BULKHEAD") or str(BUILD / "bin/bulkhead")
+BULKHEAD = os.environ["BULKHEAD"]
 GUEST = os.environ.get("BULKHEAD_GUEST") or str(BUILD / "tests/escape-guest")
 GROUPS = pathlib.Path("/sys/fs/cgroup")
 DISK = pathlib.Path("/disk")  # ext4
