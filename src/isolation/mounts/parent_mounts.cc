@@ -65,19 +65,6 @@ class NamespaceHolder {
   pid_t pid_ = -1;
 };
 
-// A user namespace that exists only as these mappings: the mount keeps it alive.
-Result<Fd> make_id_namespace(const IdMapPlan& maps) {
-  NamespaceHolder holder;
-  TRY(holder.start());
-  const std::string uid_map = holder.proc("uid_map");
-  const std::string gid_map = holder.proc("gid_map");
-  TRY(write_file_at(AT_FDCWD, uid_map.c_str(), map_text(maps.uids)));
-  TRY(write_file_at(AT_FDCWD, gid_map.c_str(), map_text(maps.gids)));
-  const std::string path = holder.proc("ns/user");
-  TRY_ASSIGN(Fd file, open_at(AT_FDCWD, path.c_str(), O_RDONLY));
-  return file;
-}
-
 // "ext4", by the device in /proc/self/mountinfo; empty when it is not found.
 std::string file_system_of(int tree) {
   struct stat status{};
@@ -144,7 +131,7 @@ Result<void> map_ids(const MountPlan& plan, int tree, int container_namespace) {
     if (container_namespace < 0)
       return fail(ErrorKind::kInternal, "an idmapped mount without the container's user namespace");
   } else {
-    auto made = make_id_namespace(*plan.idmap);
+    auto made = make_user_namespace(plan.idmap->uids, plan.idmap->gids);
     if (!made)
       return std::unexpected(std::move(made).error().within(
           "/mounts/" + std::to_string(plan.number) + ": the mount's own mappings"));
@@ -157,6 +144,19 @@ Result<void> map_ids(const MountPlan& plan, int tree, int container_namespace) {
 }
 
 }  // namespace
+
+Result<Fd> make_user_namespace(const std::vector<oci::IdMapping>& uids,
+                               const std::vector<oci::IdMapping>& gids) {
+  NamespaceHolder holder;
+  TRY(holder.start());
+  const std::string uid_map = holder.proc("uid_map");
+  const std::string gid_map = holder.proc("gid_map");
+  TRY(write_file_at(AT_FDCWD, uid_map.c_str(), map_text(uids)));
+  TRY(write_file_at(AT_FDCWD, gid_map.c_str(), map_text(gids)));
+  const std::string path = holder.proc("ns/user");
+  TRY_ASSIGN(Fd file, open_at(AT_FDCWD, path.c_str(), O_RDONLY));
+  return file;
+}
 
 Result<std::vector<Fd>> make_parent_mounts(const ParentMountsPlan& plan, int user_namespace) {
   std::vector<Fd> mounts;

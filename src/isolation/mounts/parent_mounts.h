@@ -27,4 +27,8 @@ Result<ParentMountsPlan> describe_parent_mounts(const Request& request, const Ho
 // written.
 Result<std::vector<Fd>> make_parent_mounts(const ParentMountsPlan& plan, int user_namespace);
 
+// A user namespace that exists only as these mappings, for whoever holds the descriptor.
+Result<Fd> make_user_namespace(const std::vector<oci::IdMapping>& uids,
+                               const std::vector<oci::IdMapping>& gids);
+
 }  // namespace bulkhead::isolation

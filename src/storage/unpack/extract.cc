@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "storage/unpack/entry_path.h"
+#include "storage/tar/entry_path.h"
 #include "storage/unpack/layer_tree.h"
 #include "storage/unpack/limits_file.h"
-#include "storage/unpack/tar_reader.h"
+#include "storage/tar/tar_reader.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {

@@ -7,7 +7,7 @@
 #include <sys/xattr.h>
 
 #include "base/text.h"
-#include "storage/unpack/entry_path.h"
+#include "storage/tar/entry_path.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {

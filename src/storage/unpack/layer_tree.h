@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "storage/unpack/entry_path.h"
+#include "storage/tar/entry_path.h"
 #include "storage/unpack/layer_acts.h"
 #include "sys/fd.h"
 

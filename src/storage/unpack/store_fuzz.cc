@@ -11,7 +11,7 @@
 #include "storage/image_names.h"
 #include "storage/record.h"
 #include "storage/tree_record.h"
-#include "storage/unpack/entry_path.h"
+#include "storage/tar/entry_path.h"
 #include "storage/unpack/tar_headers.h"
 #include "storage/unpack/worker_report.h"
 #include "sys/fd.h"

@@ -1,4 +1,4 @@
-#include "storage/unpack/tar_reader.h"
+#include "storage/tar/tar_reader.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

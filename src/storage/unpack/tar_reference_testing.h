@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/unpack/tar_reader.h"
+#include "storage/tar/tar_reader.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage::testing {

@@ -6,11 +6,10 @@
 #include "isolation/host_facts.h"
 #include "isolation/request.h"
 
-namespace bulkhead::cli {
+namespace bulkhead::isolation {
 
 template <class Layer>
-Result<void> enter_layer(const isolation::Request& request, const isolation::HostFacts& host,
-                         isolation::ChildContext& child) {
+Result<void> enter_layer(const Request& request, const HostFacts& host, ChildContext& child) {
   auto plan = Layer::describe(request, host);
   if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
   if (const auto applied = Layer::apply(*plan, child); !applied)
@@ -18,4 +17,4 @@ Result<void> enter_layer(const isolation::Request& request, const isolation::Hos
   return {};
 }
 
-}  // namespace bulkhead::cli
+}  // namespace bulkhead::isolation

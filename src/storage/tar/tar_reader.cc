@@ -1,10 +1,10 @@
-#include "storage/unpack/tar_reader.h"
+#include "storage/tar/tar_reader.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 
-#include "storage/unpack/tar_fields.h"
+#include "storage/tar/tar_fields.h"
 #include "sys/error.h"
 
 namespace bulkhead::storage {
@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kMostAhead = 1 << 20;
 
 std::unexpected<Error> malformed(const std::string& what) {
-  return fail(ErrorKind::kInvalid, "the layer's tar is malformed: " + what);
+  return fail(ErrorKind::kInvalid, "the tar archive is malformed: " + what);
 }
 
 bool is_zero(const char* block) {
@@ -198,7 +198,7 @@ Result<void> TarReader::apply(const char* header, Ahead& ahead, TarEntry& entry)
   const char flag = header[kTarType];
   const auto type = type_of(flag, entry.path);
   if (!type)
-    return fail(ErrorKind::kInvalid, "the layer has an entry of an unknown type " +
+    return fail(ErrorKind::kInvalid, "the tar archive has an entry of an unknown type " +
                                          quoted(std::string_view(&flag, 1)) + ": " +
                                          quoted(entry.path));
   entry.type = *type;

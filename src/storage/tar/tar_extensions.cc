@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "storage/unpack/tar_fields.h"
-#include "storage/unpack/tar_reader.h"
+#include "storage/tar/tar_fields.h"
+#include "storage/tar/tar_reader.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -13,7 +13,7 @@ constexpr std::size_t kMostExtents = 1 << 20;
 constexpr std::string_view kAttribute = "SCHILY.xattr.";
 
 std::unexpected<Error> malformed(const std::string& what) {
-  return fail(ErrorKind::kInvalid, "the layer's tar is malformed: " + what);
+  return fail(ErrorKind::kInvalid, "the tar archive is malformed: " + what);
 }
 
 std::optional<std::uint64_t> size_of(std::string_view text) {

@@ -1,4 +1,4 @@
-#include "storage/unpack/entry_path.h"
+#include "storage/tar/entry_path.h"
 
 #include "base/text.h"
 
@@ -6,7 +6,7 @@ namespace bulkhead::storage {
 
 Result<EntryPath> parse_entry_path(std::string_view text, std::size_t limit) {
   if (text.size() > limit)
-    return fail(ErrorKind::kInvalid, "the layer has a path of " + std::to_string(text.size()) +
+    return fail(ErrorKind::kInvalid, "the archive has a path of " + std::to_string(text.size()) +
                                          " bytes: " + quoted(text, 64));
   EntryPath path;
   std::string_view rest = text;
@@ -14,11 +14,12 @@ Result<EntryPath> parse_entry_path(std::string_view text, std::size_t limit) {
     const std::string_view component = next_field(rest, '/');
     if (component.empty() || component == ".") continue;
     if (component == "..")
-      return fail(ErrorKind::kInvalid, "the layer names a path with \"..\" in it: " + quoted(text),
-                  "an image that tries to write outside of itself is not to be trusted");
+      return fail(ErrorKind::kInvalid,
+                  "the archive names a path with \"..\" in it: " + quoted(text),
+                  "one that tries to write outside of itself is not to be trusted");
     if (component.size() > 255)
       return fail(ErrorKind::kInvalid,
-                  "the layer has a name of more than 255 bytes: " + quoted(component, 64));
+                  "the archive has a name of more than 255 bytes: " + quoted(component, 64));
     if (!path.name.empty()) {
       if (!path.parent.empty()) path.parent += '/';
       path.parent += path.name;
@@ -36,7 +37,7 @@ Result<WhiteoutName> parse_whiteout(std::string_view name) {
   const std::string_view hidden = name.substr(kPrefix.size());
   if (hidden.empty() || hidden == "." || hidden == "..")
     return fail(ErrorKind::kInvalid,
-                "the layer has a whiteout that hides nothing: " + quoted(name));
+                "the archive has a whiteout that hides nothing: " + quoted(name));
   return WhiteoutName{Whiteout::kEntry, hidden};
 }
 
