@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "engine/detached.h"
 #include "engine/ending.h"
+#include "engine/events.h"
 #include "engine/holdings.h"
 #include "engine/metadata.h"
 #include "engine/prepare.h"
@@ -201,8 +202,11 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
   TRY(remove_from_runtime(state_root, id));
   remove_monitor_socket(options, id);
   const auto record = read_container_record(held->get());
-  if (record && *record) return give_back_recorded(store, **record);
-  return give_back_all(store, id);
+  const bool recorded = record && *record;
+  TRY(recorded ? give_back_recorded(store, **record) : give_back_all(store, id));
+  record_event(options, recorded ? EventSubject::of(**record) : EventSubject{id, {}, {}, {}},
+               "destroy");
+  return {};
 }
 
 Result<std::vector<std::string>> remove_dead(const StoreOptions& options) {

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "engine/containers.h"
 #include "engine/ending.h"
+#include "engine/events.h"
 #include "engine/holdings.h"
 #include "engine/launching.h"
 #include "engine/make_record.h"
@@ -174,6 +175,7 @@ class NewRunning final : public Running {
           "--restart: the container could not be started again: " + made.record.unrepeatable,
           "leave --restart out");
     TRY(made.holdings.write(made.record, config, LifeRecord{}));
+    record_event(store_, EventSubject::of(made.record), "create");
     TRY_ASSIGN(const std::vector<isolation::HandedMount> mounts, make_handed_mounts(made.prepared));
     if (!options_.container_id_file.empty())
       TRY(write_id_file(options_.container_id_file, made.record.id));
@@ -188,6 +190,7 @@ class NewRunning final : public Running {
                                        handover);
     if (!launched) {
       if (!options_.container_id_file.empty()) (void)::unlink(options_.container_id_file.c_str());
+      record_event(store_, EventSubject::of(made.record), "destroy");
       return std::unexpected(in_words_of_flags(
           explain_launch_failure(std::move(launched).error(), made.prepared.wish.volumes)));
     }
@@ -224,6 +227,7 @@ Result<std::string> create(const RunOptions& options, const Warn& warn) {
     TRY(write_id_file(options.container_id_file, made.record.id));
   TRY(made.holdings.write(made.record, oci::encode(made.composed.spec), LifeRecord{}));
   made.holdings.stay();
+  record_event(options.store, EventSubject::of(made.record), "create");
   return made.record.id;
 }
 

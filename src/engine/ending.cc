@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/detached.h"
+#include "engine/events.h"
 #include "engine/holdings.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
@@ -32,9 +33,20 @@ void account(const std::string& state_root, const std::string& id, LifeRecord& l
   life.cpu_nanoseconds = usage.cpu_ns;
 }
 
-Result<void> settle(const storage::Store& store, const ContainerRecord& record, int directory,
-                    const LifeRecord& life) {
-  if (record.remove && life.status == LifeStatus::kExited) return give_back_recorded(store, record);
+void record_death(const StoreOptions& options, const ContainerRecord& record,
+                  const LifeRecord& life) {
+  const EventSubject subject = EventSubject::of(record);
+  if (life.oom_killed) record_event(options, subject, "oom");
+  record_event(options, subject, "die", {{"exitCode", std::to_string(life.exit_code)}});
+}
+
+Result<void> settle(const StoreOptions& options, const storage::Store& store,
+                    const ContainerRecord& record, int directory, const LifeRecord& life) {
+  if (record.remove && life.status == LifeStatus::kExited) {
+    TRY(give_back_recorded(store, record));
+    record_event(options, EventSubject::of(record), "destroy");
+    return {};
+  }
   return write_life_record(directory, life);
 }
 
@@ -76,18 +88,21 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
   TRY_ASSIGN(LifeRecord life, read_life_record(directory.get()));
   const std::string state_root = state_root_of(options);
   life.status = ended.starts_again ? LifeStatus::kRestarting : LifeStatus::kExited;
+  bool died = false;
   if (life.finished < life.started || life.finished.empty()) {
     life.finished = runtime::now_rfc3339();
     life.exit_code = ended.exit.shell_code();
     life.signal = ended.exit.signal;
     life.timed_out = ended.timed_out;
     account(state_root, id, life);
+    died = true;
   }
   life.stopped_by_user = ended.stopped;
   auto removed = remove_from_runtime(state_root, id);
   if (!removed) life.error = removed.error().message();
   if (!record) return removed;
-  return settle(store, *record, directory.get(), life);
+  if (died) record_death(options, *record, life);
+  return settle(options, store, *record, directory.get(), life);
 }
 
 void remove_monitor_socket(const StoreOptions& options, const std::string& id) {
@@ -110,10 +125,11 @@ Result<void> repair(const StoreOptions& options, const std::string& id) {
     life.finished = runtime::now_rfc3339();
     life.exit_code = kUnknownExit;
     life.error = "its monitor was killed: how and when the container ended is not known";
+    record_death(options, *record, life);
   }
   life.status = LifeStatus::kExited;
   TRY(remove_from_runtime(state_root, id));
-  return settle(store, *record, held->get(), life);
+  return settle(options, store, *record, held->get(), life);
 }
 
 Result<void> end_leftovers(const StoreOptions& options, const std::string& id) {

@@ -7,7 +7,9 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/events.h"
 #include "engine/prepare.h"
+#include "engine/registry.h"
 #include "runtime/exec.h"
 #include "runtime/record.h"
 #include "sys/file.h"
@@ -66,6 +68,34 @@ Result<void> arrange_streams(const ExecChoices& choices) {
   return {};
 }
 
+// The events of one exec.
+class ExecEvents {
+ public:
+  ExecEvents(const StoreOptions& options, const ListedContainer& container, std::string id)
+      : options_(options), subject_(EventSubject::of(container)), id_(std::move(id)) {}
+
+  void begin(const std::vector<std::string>& command) const {
+    std::string words;
+    for (const std::string& word : command) words += ' ' + word;
+    for (const char* const act : {"exec_create:", "exec_start:"})
+      record_event(options_, subject_, act + words, {{"execID", id_}});
+  }
+  void end(int code) const {
+    record_event(options_, subject_, "exec_die",
+                 {{"execID", id_}, {"exitCode", std::to_string(code)}});
+  }
+
+ private:
+  const StoreOptions& options_;
+  EventSubject subject_;
+  std::string id_;
+};
+
+int code_of_failure(const Error& error) {
+  if (error.kind() == ErrorKind::kCommandNotFound) return 127;
+  return error.kind() == ErrorKind::kCommandNotExecutable ? 126 : 125;
+}
+
 }  // namespace
 
 Result<int> exec(const StoreOptions& options, const ListedContainer& container,
@@ -99,10 +129,19 @@ Result<int> exec(const StoreOptions& options, const ListedContainer& container,
   }
   if (choices.user) TRY(choose_user(options, container, *choices.user, exec));
   TRY(arrange_streams(choices));
-  TRY_ASSIGN(const runtime::ExecResult result, runtime::exec_in_container(exec));
-  if (!choices.detach)
-    for (const std::string& warning : result.warnings) warn(warning);
-  return result.exit.shell_code();
+  TRY_ASSIGN(std::string id, new_id());
+  const ExecEvents events(options, container, std::move(id));
+  events.begin(choices.command);
+  auto result = runtime::exec_in_container(exec);
+  if (!result) {
+    events.end(code_of_failure(result.error()));
+    return std::unexpected(std::move(result).error());
+  }
+  // What is detached ends unseen.
+  if (choices.detach) return result->exit.shell_code();
+  events.end(result->exit.shell_code());
+  for (const std::string& warning : result->warnings) warn(warning);
+  return result->exit.shell_code();
 }
 
 }  // namespace bulkhead::engine

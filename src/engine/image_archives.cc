@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/events.h"
 #include "engine/image_changes.h"
 #include "engine/image_choice.h"
 #include "oci/image.h"
@@ -124,6 +125,41 @@ std::string now_rfc3339() {
   return std::string(text) + fraction;
 }
 
+// What the unpacker says that it has taken in: names, or the ids of images without one.
+void record_loaded(const StoreOptions& options, const storage::Store& store,
+                   std::string_view said) {
+  constexpr std::string_view kNamed = "Loaded image: ";
+  constexpr std::string_view kUnnamed = "Loaded image ID: ";
+  for (const std::string_view line : split(said, '\n')) {
+    if (line.starts_with(kUnnamed)) {
+      const std::string id(line.substr(kUnnamed.size()));
+      record_image_event(options, id, id, "load");
+    } else if (line.starts_with(kNamed)) {
+      const std::string name(line.substr(kNamed.size()));
+      const auto found = storage::find_image_here(store, name);
+      if (found) record_image_event(options, "sha256:" + found->record.config_digest, name, "load");
+    }
+  }
+}
+
+void record_saved(const StoreOptions& options, const storage::Store& store,
+                  const std::vector<Wanted>& images) {
+  for (const Wanted& image : images) {
+    const auto record = store.find_manifest(image.manifest);
+    if (!record || !*record) continue;
+    const std::string id = "sha256:" + (*record)->config_digest;
+    record_image_event(options, id, id, "save");
+  }
+}
+
+Result<void> save_to(storage::UnpackerCall call, const std::string& format,
+                     const std::string& output) {
+  if (format != "oci-dir" && !output.empty()) return save_to_file(std::move(call), output);
+  if (format != "oci-dir") call.output = STDOUT_FILENO;
+  TRY(storage::run_unpacker(call));
+  return {};
+}
+
 }  // namespace
 
 Result<void> save_images(const StoreOptions& options, const std::vector<std::string>& names,
@@ -140,9 +176,8 @@ Result<void> save_images(const StoreOptions& options, const std::vector<std::str
     TRY_ASSIGN(call.words[3], absolute(output));
   }
   for (const Wanted& image : images) call.words.push_back(image.word());
-  if (format != "oci-dir" && !output.empty()) return save_to_file(std::move(call), output);
-  if (format != "oci-dir") call.output = STDOUT_FILENO;
-  TRY(storage::run_unpacker(call));
+  TRY(save_to(std::move(call), format, output));
+  record_saved(options, store, images);
   return {};
 }
 
@@ -160,6 +195,7 @@ Result<LoadResult> load_images(const StoreOptions& options, const std::string& i
     call.words.push_back(std::move(path));
   }
   TRY_ASSIGN(storage::UnpackerAnswer answer, storage::run_unpacker(call));
+  record_loaded(options, store, answer.output);
   return LoadResult{std::move(answer.output), std::move(answer.notes)};
 }
 
@@ -205,6 +241,7 @@ Result<LoadResult> import_tree(const StoreOptions& options, const ImportWish& wi
     call.input = file.get();
   }
   TRY_ASSIGN(storage::UnpackerAnswer answer, storage::run_unpacker(call));
+  record_image_event(options, std::string(trim(answer.output)), wish.file, "import");
   return LoadResult{std::move(answer.output), std::move(answer.notes)};
 }
 

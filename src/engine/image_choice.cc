@@ -69,9 +69,9 @@ Result<ChosenImage> choose_local(const Store& store, const std::string& name) {
   return restore_layers(store, name, record->manifest_digest);
 }
 
-Result<ChosenImage> choose_pulled(const Store& store, const std::string& name,
-                                  storage::PullWhen when) {
-  TRY_ASSIGN(const std::string canonical, storage::pull_for_run(store.path(), name, when));
+Result<ChosenImage> choose_pulled(const Store& store, const std::string& journal,
+                                  const std::string& name, storage::PullWhen when) {
+  TRY_ASSIGN(const std::string canonical, storage::pull_for_run(store.path(), journal, name, when));
   return choose_local(store, canonical);
 }
 
@@ -85,16 +85,17 @@ Result<Pull> pull_policy(const std::string& text) {
               "--pull " + quoted(text) + ": always, missing or never is expected");
 }
 
-Result<ChosenImage> choose_image(const Store& store, const std::string& name, Pull pull) {
+Result<ChosenImage> choose_image(const Store& store, const std::string& journal,
+                                 const std::string& name, Pull pull) {
   // What cannot be a name in a registry: a path, an id.
   const bool can_be_pulled = !storage::is_image_path(name) && storage::parse_reference(name);
   if (pull == Pull::kAlways && can_be_pulled)
-    return choose_pulled(store, name, storage::PullWhen::kAlways);
+    return choose_pulled(store, journal, name, storage::PullWhen::kAlways);
   auto local = choose_local(store, name);
   if (local || pull != Pull::kMissing || !can_be_pulled ||
       local.error().kind() != ErrorKind::kNotFound)
     return local;
-  return choose_pulled(store, name, storage::PullWhen::kMissing);
+  return choose_pulled(store, journal, name, storage::PullWhen::kMissing);
 }
 
 Result<void> take_builtin_image(const Store& store, std::string_view name) {

@@ -26,7 +26,9 @@ enum class Pull {
 };
 Result<Pull> pull_policy(const std::string& text);  // of --pull
 
-Result<ChosenImage> choose_image(const storage::Store& store, const std::string& name, Pull pull);
+// `journal`: where a pull is recorded (events_directory()).
+Result<ChosenImage> choose_image(const storage::Store& store, const std::string& journal,
+                                 const std::string& name, Pull pull);
 
 // For a command on images: an image that came with Bulkhead and has not been named before is taken into the
 // store, where the command finds it as it finds any other. Nothing happens for other names.

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "engine/image_choice.h"
+#include "engine/events.h"
 #include "engine/image_filter.h"
 #include "engine/images.h"
 #include "engine/registry.h"
@@ -75,17 +76,26 @@ std::unexpected<Error> conflict(const std::string& what, const std::string& why,
   return fail(ErrorKind::kState, "cannot remove " + what + ": " + why, std::move(hint));
 }
 
-Result<void> take_name(const storage::Store& store, const Reference& name, RemovalLines& lines) {
-  TRY_ASSIGN(const bool removed, storage::remove_image_name(store.get(), name));
-  if (removed) lines.push_back("Untagged: " + name.familiar());
+// Whose image it is done to, and in which store.
+struct Removal {
+  const StoreOptions& options;
+  const storage::Store& store;
+  std::string id;  // "sha256:…"
+};
+
+Result<void> take_name(const Removal& removal, const Reference& name, RemovalLines& lines) {
+  TRY_ASSIGN(const bool removed, storage::remove_image_name(removal.store.get(), name));
+  if (!removed) return {};
+  lines.push_back("Untagged: " + name.familiar());
+  record_image_event(removal.options, removal.id, removal.id, "untag");
   return {};
 }
 
 // The name, and with a repository's last tag the digests that it was fetched by.
-Result<void> take_names_like(const storage::Store& store, Group& group, const Reference& wanted,
+Result<void> take_names_like(const Removal& removal, Group& group, const Reference& wanted,
                              RemovalLines& lines) {
   std::erase_if(group.names, [&](const auto& each) { return each.first == wanted; });
-  TRY(take_name(store, wanted, lines));
+  TRY(take_name(removal, wanted, lines));
   const auto is_of_repository = [&](const auto& each) {
     return each.first.name() == wanted.name();
   };
@@ -94,17 +104,19 @@ Result<void> take_names_like(const storage::Store& store, Group& group, const Re
   });
   if (tagged || wanted.tag.empty()) return {};
   for (const auto& each : group.names)
-    if (is_of_repository(each)) TRY(take_name(store, each.first, lines));
+    if (is_of_repository(each)) TRY(take_name(removal, each.first, lines));
   std::erase_if(group.names, is_of_repository);
   return {};
 }
 
-Result<RemovalLines> remove_group(const storage::Store& store, const Group& group, Fd lock,
+Result<RemovalLines> remove_group(const Removal& removal, const Group& group, Fd lock,
                                   RemovalLines lines) {
   storage::CollectOptions collect;
   collect.images = group.manifests;
-  TRY_ASSIGN(const storage::Collected gone, storage::collect(store, std::move(lock), collect));
+  TRY_ASSIGN(const storage::Collected gone,
+             storage::collect(removal.store, std::move(lock), collect));
   lines.push_back("Deleted: sha256:" + group.id);
+  record_image_event(removal.options, removal.id, removal.id, "delete");
   for (const std::string& layer : group.layers)
     if (std::ranges::find(gone.layers, layer) != gone.layers.end())
       lines.push_back("Deleted: sha256:" + layer);
@@ -121,6 +133,7 @@ Result<RemovalLines> remove_image(const StoreOptions& options, std::string_view 
   TRY_ASSIGN(const auto images, storage::list_images(store));
   TRY_ASSIGN(const auto uses, storage::list_uses(store));
   Group group = group_of(images, found.record.config_digest);
+  const Removal removal{options, store, "sha256:" + group.id};
   const Users users = users_of(store, uses, group.id);
   const std::string short_id = group.id.substr(0, 12);
   const bool forced = force == ForceRemoval::kYes;
@@ -133,10 +146,10 @@ Result<RemovalLines> remove_image(const StoreOptions& options, std::string_view 
           "the name " + quoted(found.name->familiar()),
           "the container " + user + " uses its image " + short_id,
           "remove the container (bulkhead rm " + user + "), or take the name alone by --force");
-    TRY(take_names_like(store, group, *found.name, lines));
+    TRY(take_names_like(removal, group, *found.name, lines));
     // What containers use stays, without a name.
     if (!group.names.empty() || !user.empty()) return lines;
-    return remove_group(store, group, std::move(lock), std::move(lines));
+    return remove_group(removal, group, std::move(lock), std::move(lines));
   }
 
   if (!users.running.empty())
@@ -149,8 +162,8 @@ Result<RemovalLines> remove_image(const StoreOptions& options, std::string_view 
   if (!forced && !is_one_name(group))
     return conflict("the image " + short_id, "it has names in several repositories",
                     "remove its names one by one, or all of them by --force");
-  for (const auto& [each, manifest] : group.names) TRY(take_name(store, each, lines));
-  return remove_group(store, group, std::move(lock), std::move(lines));
+  for (const auto& [each, manifest] : group.names) TRY(take_name(removal, each, lines));
+  return remove_group(removal, group, std::move(lock), std::move(lines));
 }
 
 Result<Pruned> prune_images(const StoreOptions& options, const PruneOptions& prune) {
@@ -165,6 +178,7 @@ Result<Pruned> prune_images(const StoreOptions& options, const PruneOptions& pru
   collect.partial_blobs = true;
   collect.sources = true;
   std::vector<std::string> layers;
+  std::vector<std::string> removed;
   for (const StoredImage& image : images) {
     if (!prune.all && !image.names.empty()) continue;
     // Somebody is just adding it.
@@ -175,7 +189,9 @@ Result<Pruned> prune_images(const StoreOptions& options, const PruneOptions& pru
       continue;
     TRY_ASSIGN(const bool matches, filter.matches(image));
     if (!matches) continue;
-    for (const Reference& name : image.names) TRY(take_name(store, name, pruned.lines));
+    const Removal removal{options, store, "sha256:" + image.record.config_digest};
+    for (const Reference& name : image.names) TRY(take_name(removal, name, pruned.lines));
+    removed.push_back(removal.id);
     pruned.lines.push_back("Deleted: sha256:" + image.record.config_digest);
     collect.images.push_back(image.record.manifest_digest);
     layers.insert(layers.end(), image.record.layers.begin(), image.record.layers.end());
@@ -185,6 +201,7 @@ Result<Pruned> prune_images(const StoreOptions& options, const PruneOptions& pru
     if (std::ranges::find(layers, layer) != layers.end())
       pruned.lines.push_back("Deleted: sha256:" + layer);
   pruned.bytes = gone.bytes;
+  for (const std::string& id : removed) record_image_event(options, id, id, "delete");
   return pruned;
 }
 
@@ -198,7 +215,9 @@ Result<void> tag_image(const StoreOptions& options, std::string_view source,
   TRY(take_builtin_image(store, source));
   TRY_ASSIGN(const Fd lock, storage::lock_store(store.get(), storage::StoreAccess::kUse));
   TRY_ASSIGN(const storage::FoundImage found, storage::find_image_here(store, source));
-  return storage::set_image_name(store.get(), name, found.record.manifest_digest);
+  TRY(storage::set_image_name(store.get(), name, found.record.manifest_digest));
+  record_image_event(options, "sha256:" + found.record.config_digest, name.familiar(), "tag");
+  return {};
 }
 
 }  // namespace bulkhead::engine

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "engine/events.h"
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "runtime/create.h"
@@ -133,12 +134,15 @@ Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Hand
   launched.directory = Fd(::fcntl(container.directory.get(), F_DUPFD_CLOEXEC, 0));
   launched.init = std::move(made.init);
   if (launched.settings.terminal) launched.output = std::move(made.terminal);
+  // Before anybody can see it end.
+  record_event(container.store, EventSubject::of(container.record), "start");
   auto handed = write_life_record(container.directory.get(), life);
   if (handed) handed = handover.give(launched);
   if (handed) return {};
   (void)launched.init.send_signal(SIGKILL);
   (void)launched.init.wait();
   (void)runtime::discard(std::move(made), container.spec);
+  record_event(container.store, EventSubject::of(container.record), "die", {{"exitCode", "137"}});
   return handed;
 }
 

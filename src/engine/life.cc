@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "engine/detached.h"
 #include "engine/ending.h"
+#include "engine/events.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "runtime/control.h"
@@ -67,6 +68,10 @@ int stop_signal_of(const ListedContainer& container) {
 }
 
 Result<void> send(const StoreOptions& options, const ListedContainer& container, int signal) {
+  // Before it can end of it, and its end be recorded.
+  if (hold_init(options, container.id))
+    record_event(options, EventSubject::of(container), "kill",
+                 {{"signal", std::to_string(signal)}});
   auto sent = runtime::kill_container(state_root_of(options), container.id, signal,
                                       runtime::SignalTo::kInit);
   // It has just ended, or gone altogether.
@@ -94,7 +99,9 @@ Result<void> stop(const StoreOptions& options, const ListedContainer& container,
       (void)ends_within(*init, -1);
     }
   }
-  return wait_until_settled(options, container.id);
+  TRY(wait_until_settled(options, container.id));
+  record_event(options, EventSubject::of(container), "stop");
+  return {};
 }
 
 Result<void> kill(const StoreOptions& options, const ListedContainer& container, int signal) {
@@ -115,13 +122,17 @@ Result<void> pause(const StoreOptions& options, const ListedContainer& container
   if (container.status == ContainerStatus::kPaused)
     return fail(ErrorKind::kState, "container " + quoted(container.name) + " is already paused");
   if (!runs(container.status)) return not_running(container);
-  return runtime::pause_container(state_root_of(options), container.id);
+  TRY(runtime::pause_container(state_root_of(options), container.id));
+  record_event(options, EventSubject::of(container), "pause");
+  return {};
 }
 
 Result<void> unpause(const StoreOptions& options, const ListedContainer& container) {
   if (container.status != ContainerStatus::kPaused)
     return fail(ErrorKind::kState, "container " + quoted(container.name) + " is not paused");
-  return runtime::resume_container(state_root_of(options), container.id);
+  TRY(runtime::resume_container(state_root_of(options), container.id));
+  record_event(options, EventSubject::of(container), "unpause");
+  return {};
 }
 
 namespace {
@@ -200,6 +211,9 @@ Result<void> rename(const StoreOptions& options, const ListedContainer& containe
     (void)release_name(store.get(), new_name, container.id);
     return changed;
   }
+  EventSubject subject = EventSubject::of(container);
+  subject.name = new_name;
+  record_event(options, subject, "rename", {{"oldName", "/" + container.name}});
   return release_name(store.get(), container.name, container.id);
 }
 

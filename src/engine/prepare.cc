@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/events.h"
 #include "engine/image_choice.h"
 #include "engine/image_files.h"
 #include "engine/registry.h"
@@ -239,7 +240,8 @@ Result<Prepared> prepare(const RunOptions& options) {
         "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
   TRY(check_volumes(wish.volumes));
   TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
-  TRY_ASSIGN(ChosenImage chosen, choose_image(store, options.image, pull));
+  TRY_ASSIGN(ChosenImage chosen,
+             choose_image(store, events_directory(options.store), options.image, pull));
   storage::ImageRecord& record = chosen.record;
   auto image = oci::decode_image_config(record.config);
   if (!image) return std::unexpected(std::move(image).error().within("the image's configuration"));

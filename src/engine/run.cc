@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "engine/events.h"
 #include "engine/holdings.h"
 #include "engine/make_record.h"
 #include "engine/overlay_root.h"
@@ -157,6 +158,8 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   result.id = circumstances.id;
   result.name = circumstances.name;
   result.image = circumstances.image;
+  const EventSubject subject{result.id, result.name, result.image, composed.labels};
+  record_event(options.store, subject, "create");
   OverlayRoot root(holdings.snapshot());
   if (!options.container_id_file.empty())
     TRY(write_id_file(options.container_id_file, circumstances.id));
@@ -165,15 +168,20 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (output) TRY(output->restore());
   if (!launched) {
     if (!options.container_id_file.empty()) (void)::unlink(options.container_id_file.c_str());
+    record_event(options.store, subject, "destroy");
     return std::unexpected(in_words_of_flags(std::move(launched).error()));
   }
   runtime::Container container = *std::move(launched);
   result.started = container.record.created;
+  record_event(options.store, subject, "start");
   for (const auto* warnings : {&prepared.warnings, &container.warnings})
     for (const std::string& warning : *warnings) warn(warning);
 
   auto stood_by = stand_by(container, signals, prepared.wish, output ? &*output : nullptr, result);
   if (stood_by) account(result, container, options, warn);
+  if (result.oom_killed) record_event(options.store, subject, "oom");
+  record_event(options.store, subject, "die",
+               {{"exitCode", std::to_string(result.exit.shell_code())}});
   auto discarded = runtime::discard(std::move(container), composed.spec);
   if (!stood_by) return std::unexpected(std::move(stood_by).error());
   // The program has run: what fails from here on must not hide how it ended.
@@ -184,6 +192,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
                      ? std::move(holdings).give_back(places_of_ids(prepared.wish.volumes))
                      : keep(holdings, options, prepared, composed, result);
   if (!settled) warn(settled.error().message());
+  if (settled && options.remove) record_event(options.store, subject, "destroy");
   if (!options.result_file.empty()) TRY(write_result_file(options.result_file, result));
   return result;
 }

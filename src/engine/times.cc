@@ -85,6 +85,8 @@ std::optional<timespec> parse_moment(std::string_view text, const timespec& now)
     const auto fraction = take_fraction(rest);
     if (seconds && fraction && rest.empty()) return timespec{*seconds, *fraction};
   }
+  // No time ago, which is no duration elsewhere.
+  if (text == "0s" || text == "0m" || text == "0h") return now;
   const auto milliseconds = parse_duration(text);
   if (!milliseconds) return std::nullopt;
   timespec moment{now.tv_sec - *milliseconds / 1000,

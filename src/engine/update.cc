@@ -1,4 +1,5 @@
 #include "engine/detached.h"
+#include "engine/events.h"
 #include "engine/life.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
@@ -62,8 +63,10 @@ Result<void> change_config(int store, const std::string& id, const oci::Resource
 
 }  // namespace
 
-Result<void> update(const StoreOptions& options, const ListedContainer& container,
-                    const Update& wanted) {
+namespace {
+
+Result<void> carry_out(const StoreOptions& options, const ListedContainer& container,
+                       const Update& wanted) {
   const bool limits = wanted.memory || wanted.memory_swap || wanted.cpu_thousandths || wanted.pids;
   const oci::Resources resources = resources_of(wanted);
   if (!container.record && wanted.restart)
@@ -84,6 +87,15 @@ Result<void> update(const StoreOptions& options, const ListedContainer& containe
   if (monitor) TRY(monitor->set_restart(*wanted.restart));
   return change_record(store.get(), container.id,
                        [&](ContainerRecord& record) { record.restart = *wanted.restart; });
+}
+
+}  // namespace
+
+Result<void> update(const StoreOptions& options, const ListedContainer& container,
+                    const Update& wanted) {
+  TRY(carry_out(options, container, wanted));
+  record_event(options, EventSubject::of(container), "update");
+  return {};
 }
 
 }  // namespace bulkhead::engine

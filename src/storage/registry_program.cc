@@ -31,14 +31,19 @@ Result<void> become_registry_program(std::vector<std::string> words) {
   return std::unexpected(Error(SysError{"execve", errno, program.c_str()}));
 }
 
-Result<std::string> pull_for_run(const std::string& store, const std::string& name, PullWhen when) {
+Result<std::string> pull_for_run(const std::string& store, const std::string& journal,
+                                 const std::string& name, PullWhen when) {
   TRY_ASSIGN(const std::string program, find_helper(kRegistryProgram));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(Error(SysError{"pipe2", errno}));
   const Fd answer(ends[0]);
   Fd in(ends[1]);
-  std::vector<std::string> words{kRegistryProgram, "pull", "--store=" + store,
-                                 when == PullWhen::kMissing ? "--missing" : "--for-run", name};
+  std::vector<std::string> words{kRegistryProgram,
+                                 "pull",
+                                 "--store=" + store,
+                                 "--journal=" + journal,
+                                 when == PullWhen::kMissing ? "--missing" : "--for-run",
+                                 name};
   const std::vector<char*> pointers = pointers_to(words);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);

@@ -19,7 +19,8 @@ enum class PullWhen {
 };
 
 // Pulls the image while its progress is shown on the standard error. The canonical name that it has in
-// the store then.
-Result<std::string> pull_for_run(const std::string& store, const std::string& name, PullWhen when);
+// the store then. `journal`: the directory of the journal in which it is recorded.
+Result<std::string> pull_for_run(const std::string& store, const std::string& journal,
+                                 const std::string& name, PullWhen when);
 
 }  // namespace bulkhead::storage

@@ -12,7 +12,7 @@ _SYS = _BASE | {"sys"}
 _OCI = _BASE | {"json", "oci"}
 _ISOLATION = _SYS | _OCI | {"isolation"}
 _RUNTIME = _ISOLATION | {"launch", "observe", "policy"}
-_ENGINE = _RUNTIME | {"runtime", "storage", "network", "supervise"}
+_ENGINE = _RUNTIME | {"runtime", "storage", "network", "supervise", "events"}
 ALLOWED = {
     "base": set(),
     "sys": _BASE,
@@ -27,6 +27,7 @@ ALLOWED = {
     "storage": _SYS | _OCI,
     "network": _SYS | _OCI,
     "supervise": _SYS | _OCI,
+    "events": _SYS | {"json"},
     "engine": _ENGINE,
     "proof": _ENGINE | {"engine"},
     "learn": _ENGINE | {"engine"},

@@ -4,6 +4,7 @@
 #include "cli/bulkhead/each_container.h"
 #include "cli/bulkhead/options.h"
 #include "engine/detached.h"
+#include "engine/events.h"
 #include "engine/life.h"
 #include "runtime/signal_name.h"
 
@@ -67,7 +68,10 @@ Result<int> restart(const Invocation& invocation) {
               "container " + quoted(container.name) + " goes when it stops: it cannot be restarted",
               container.record ? "run it without --rm" : "run it with --detach");
         TRY(bulkhead::engine::stop(invocation.store, container, seconds));
-        return bulkhead::engine::start(invocation.store, container.id, print_warning);
+        TRY(bulkhead::engine::start(invocation.store, container.id, print_warning));
+        bulkhead::engine::record_event(invocation.store,
+                                       bulkhead::engine::EventSubject::of(container), "restart");
+        return {};
       });
 }
 

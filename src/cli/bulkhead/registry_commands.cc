@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
 #include "cli/bulkhead/registry_options.h"
+#include "engine/events.h"
 #include "storage/registry_program.h"
 
 namespace bulkhead::cli::engine {
@@ -28,12 +29,14 @@ void add_options(const RegistryOptions& options, std::vector<std::string>& words
   value("format", options.format);
 }
 
-enum class Needs { kStore, kNothing };
+enum class Needs { kStoreAndJournal, kStore, kNothing };
 
 Result<int> become(const char* verb, const Invocation& invocation, const RegistryOptions& options,
                    const Words& words, Needs needs) {
   std::vector<std::string> all{verb};
-  if (needs == Needs::kStore) all.push_back("--store=" + invocation.store.root);
+  if (needs != Needs::kNothing) all.push_back("--store=" + invocation.store.root);
+  if (needs == Needs::kStoreAndJournal)
+    all.push_back("--journal=" + bulkhead::engine::events_directory(invocation.store));
   add_options(options, all);
   for (const std::string& name : words.positional) {
     // It would be taken for an option; no image and no registry is called so.
@@ -64,7 +67,7 @@ Result<int> pull(const Invocation& invocation) {
   }
   if (words.positional.size() != 1)
     return fail(ErrorKind::kUsage, "name one image: bulkhead pull [OPTIONS] NAME[:TAG|@DIGEST]");
-  return become("pull", invocation, options, words, Needs::kStore);
+  return become("pull", invocation, options, words, Needs::kStoreAndJournal);
 }
 
 Result<int> push(const Invocation& invocation) {
@@ -86,7 +89,7 @@ Result<int> push(const Invocation& invocation) {
   }
   if (words.positional.size() != 1)
     return fail(ErrorKind::kUsage, "name one image: bulkhead push [OPTIONS] NAME[:TAG]");
-  return become("push", invocation, options, words, Needs::kStore);
+  return become("push", invocation, options, words, Needs::kStoreAndJournal);
 }
 
 Result<int> login(const Invocation& invocation) {

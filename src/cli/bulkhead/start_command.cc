@@ -10,6 +10,7 @@
 #include "cli/bulkhead/run_options.h"
 #include "engine/attach.h"
 #include "engine/detached.h"
+#include "engine/events.h"
 #include "engine/life.h"
 #include "runtime/terminal_pump.h"
 #include "supervise/detach_keys.h"
@@ -52,8 +53,12 @@ bulkhead::engine::AttachChoices choices_for(const Invocation& invocation,
   return choices;
 }
 
-Result<int> attached(MonitorClient& client, const bulkhead::engine::AttachChoices& choices) {
+Result<int> attached(const Invocation& invocation, const ListedContainer& container,
+                     MonitorClient& client, const bulkhead::engine::AttachChoices& choices) {
+  const auto subject = bulkhead::engine::EventSubject::of(container);
+  bulkhead::engine::record_event(invocation.store, subject, "attach");
   TRY_ASSIGN(const bulkhead::engine::AttachEnd end, bulkhead::engine::attach(client, choices));
+  if (end.detached) bulkhead::engine::record_event(invocation.store, subject, "detach");
   if (end.detached) print("read escape sequence\n");
   return end.detached ? 0 : end.code;
 }
@@ -73,7 +78,7 @@ Result<int> start_attached(const Invocation& invocation, const std::string& name
   early.streams = supervise::kStreamOutput | supervise::kStreamError;
   if (choices.input) early.streams |= supervise::kStreamInput;
   TRY(bulkhead::engine::start(invocation.store, container.id, print_warning, std::move(early)));
-  TRY_ASSIGN(const int code, attached(client, choices));
+  TRY_ASSIGN(const int code, attached(invocation, container, client, choices));
   return code;
 }
 
@@ -152,7 +157,7 @@ Result<int> attach(const Invocation& invocation) {
   std::uint8_t streams = supervise::kStreamOutput | supervise::kStreamError;
   if (choices.input) streams |= supervise::kStreamInput;
   TRY(client->attach(streams, size.height, size.width));
-  return attached(*client, choices);
+  return attached(invocation, container, *client, choices);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "base/result.h"
 #include "cli/registry/words.h"
+#include "storage/reference.h"
 #include "storage/registry/client.h"
 #include "storage/registry/credentials.h"
 #include "storage/registry/settings.h"
@@ -21,6 +22,10 @@ inline constexpr int kOutdated = 10;  // of image outdated: something is
 // What several of them begin with.
 Result<storage::Settings> settings_for(const RegistryWords& words);
 Result<storage::CredentialFile> credentials_for(const RegistryWords& words);
+
+// In the journal of events at that directory.
+void record_image_event(const std::string& journal, const storage::Reference& image,
+                        std::string action);
 
 // "Retrying in 4 seconds: ..." on standard error.
 void print_retry(const std::string& why, std::chrono::milliseconds wait);

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/registry/commands.h"
 #include "cli/registry/confinement.h"
+#include "events/journal.h"
 #include "storage/fetch/dialer.h"
 #include "storage/fetch/fetcher.h"
 #include "storage/fetch/transport.h"
@@ -43,9 +44,9 @@ struct CommandRow {
 const std::vector<CommandRow>& rows() {
   static const std::vector<CommandRow> kRows{
       {"pull",
-       {"store", "settings", "quiet", "platform", "all-tags", "missing", "for-run"},
+       {"store", "journal", "settings", "quiet", "platform", "all-tags", "missing", "for-run"},
        pull_command},
-      {"push", {"store", "settings", "quiet", "all-tags"}, push_command},
+      {"push", {"store", "journal", "settings", "quiet", "all-tags"}, push_command},
       {"outdated", {"store", "settings", "format"}, outdated_command},
       {"login", {"settings", "username", "password", "password-stdin"}, login_command},
       {"logout", {"settings"}, logout_command},
@@ -64,6 +65,16 @@ Result<int> run_command(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+void record_image_event(const std::string& journal, const storage::Reference& image,
+                        std::string action) {
+  if (journal.empty()) return;
+  events::record(journal, {.type = std::string(events::kImage),
+                           .action = std::move(action),
+                           .id = image.familiar(),
+                           .attributes = {{"name", image.familiar_name()}},
+                           .time = {}});
+}
 
 Result<storage::Settings> settings_for(const RegistryWords& words) {
   std::string file = words.value("settings");

@@ -33,12 +33,14 @@ struct Context {
   storage::Settings settings;
   storage::CredentialFile credentials;
   storage::Store store;
+  std::string journal;
 
   static Result<Context> open(const RegistryWords& words) {
     TRY_ASSIGN(storage::Settings settings, settings_for(words));
     TRY_ASSIGN(storage::CredentialFile credentials, credentials_for(words));
     TRY_ASSIGN(storage::Store store, storage::Store::open(words.value("store")));
-    return Context{std::move(settings), std::move(credentials), std::move(store)};
+    return Context{std::move(settings), std::move(credentials), std::move(store),
+                   words.value("journal")};
   }
   Result<storage::RegistryClient> client(const Reference& reference) const {
     TRY_ASSIGN(
@@ -89,6 +91,7 @@ Result<void> pull_one(const Context& context, storage::RegistryClient& client,
   LayeredConfinement confinement(*std::move(host));
   storage::Puller puller(context.store, confinement, view, platform);
   TRY_ASSIGN(const storage::Pulled pulled, puller.pull(client, reference));
+  record_image_event(context.journal, reference, "pull");
   view.line("Digest: " + pulled.digest);
   view.line(std::string("Status: ") +
             (pulled.newer ? "Downloaded newer image for " : "Image is up to date for ") +

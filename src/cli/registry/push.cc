@@ -57,6 +57,7 @@ Result<int> push_command(const RegistryWords& words) {
                                  print_retry);
   for (const Reference& one : references) {
     TRY_ASSIGN(const storage::Pushed pushed, storage::push_image(store, client, one, view));
+    record_image_event(words.value("journal"), one, "push");
     view.line(one.tag + ": digest: " + pushed.digest + " size: " + std::to_string(pushed.size));
     if (words.has("quiet")) print_line(one.canonical());
   }
