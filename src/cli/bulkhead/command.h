@@ -37,7 +37,7 @@ extern const Command kRunCommand, kCreateCommand, kStartCommand, kStopCommand, k
     kUpdateCommand, kContainerCommand, kExplainCommand, kSystemCommand, kCompletionCommand,
     kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand, kSaveCommand,
     kLoadCommand, kImportCommand, kInspectCommand, kImageInspectCommand, kImagePruneCommand,
-    kEventsCommand, kPullCommand, kPushCommand, kLoginCommand, kLogoutCommand,
+    kCpCommand, kEventsCommand, kPullCommand, kPushCommand, kLoginCommand, kLogoutCommand,
     kOutdatedCommand, kPolicyCommand;
 std::span<const Command* const> commands();
 std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...

@@ -17,7 +17,7 @@ constexpr std::array kCommands{
     &kRunCommand,     &kCreateCommand,    &kStartCommand,     &kStopCommand,   &kRestartCommand,
     &kKillCommand,    &kPauseCommand,     &kUnpauseCommand,   &kWaitCommand,   &kPsCommand,
     &kRmCommand,      &kExecCommand,      &kAttachCommand,    &kLogsCommand,   &kInspectCommand,
-    &kRenameCommand,  &kTopCommand,       &kStatsCommand,          &kEventsCommand,
+    &kRenameCommand,  &kTopCommand,       &kStatsCommand,     &kCpCommand,     &kEventsCommand,
     &kUpdateCommand,  &kContainerCommand, &kPullCommand,      &kPushCommand,   &kLoginCommand,
     &kLogoutCommand,  &kImagesCommand,    &kImageCommand,     &kTagCommand,    &kRmiCommand,
     &kHistoryCommand, &kSaveCommand,      &kLoadCommand,      &kImportCommand, &kExplainCommand,
