@@ -47,6 +47,8 @@ oci::Spec worker_spec() {
   allowed.names = kCalls;
   seccomp.syscalls.push_back(std::move(allowed));
   spec.process = std::move(process);
+  // As of a user namespace of its own, in which every capability is held, whatever the host's root has.
+  spec.linux_.namespaces.push_back({oci::NamespaceType::kUser, {}});
   spec.linux_.seccomp = std::move(seccomp);
   return spec;
 }
@@ -58,6 +60,17 @@ Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
   now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
   if (::setrlimit(resource, &now) != 0)
     return std::unexpected(Error(SysError{"setrlimit", errno, name}));
+  return {};
+}
+
+template <class Layer>
+Result<void> enter_and_verify(const isolation::Request& request, const isolation::HostFacts& host,
+                              isolation::ChildContext& child) {
+  TRY(isolation::enter_layer<Layer>(request, host, child));
+  auto plan = Layer::describe(request, host);
+  if (!plan) return std::unexpected(std::move(plan).error());
+  if (const auto holds = Layer::verify(*plan, child); !holds)
+    return std::unexpected(Error(holds.error()).within(Layer::kName));
   return {};
 }
 
@@ -77,8 +90,8 @@ Result<void> CopyConfinement::enter(unsigned first_unused) && {
   TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
   TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
   TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", kMostFiles));
-  TRY(isolation::enter_layer<isolation::Capabilities>(request, host_, child));
-  TRY(isolation::enter_layer<isolation::NoNewPrivileges>(request, host_, child));
+  TRY(enter_and_verify<isolation::Capabilities>(request, host_, child));
+  TRY(enter_and_verify<isolation::NoNewPrivileges>(request, host_, child));
   proc_.reset();
   child.proc = -1;
   if (::close_range(first_unused, ~0U, 0) != 0)

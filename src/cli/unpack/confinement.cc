@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "isolation/enter_layer.h"
 #include "isolation/capabilities/capabilities.h"
+#include "isolation/enter_layer.h"
 #include "isolation/no_new_privileges/no_new_privileges.h"
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"

@@ -4,9 +4,9 @@
 
 #include "base/text.h"
 #include "storage/tar/entry_path.h"
+#include "storage/tar/tar_reader.h"
 #include "storage/unpack/layer_tree.h"
 #include "storage/unpack/limits_file.h"
-#include "storage/tar/tar_reader.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {
