@@ -27,6 +27,28 @@ void list(json::Writer& writer, std::string_view name, const std::vector<std::st
   writer.end_array();
 }
 
+void write_mounts(json::Writer& writer, const std::vector<MountRecord>& mounts) {
+  writer.key("mounts");
+  writer.begin_array();
+  for (const MountRecord& mount : mounts) {
+    writer.begin_object();
+    writer.member("volume", mount.is_volume);
+    writer.member("name", mount.name);
+    writer.member("source", mount.source);
+    writer.member("destination", mount.destination);
+    writer.member("subpath", mount.subpath);
+    writer.member("keptHere", mount.kept_here);
+    writer.member("anonymous", mount.anonymous);
+    writer.member("noCopy", mount.no_copy);
+    writer.member("readOnly", mount.read_only);
+    writer.member("recursive", mount.recursive);
+    writer.member("idMapped", mount.id_mapped);
+    list(writer, "options", mount.options);
+    writer.end_object();
+  }
+  writer.end_array();
+}
+
 // Members of a document that encode() has written. A member that an older program did not know yet has
 // its default.
 class Members {
@@ -58,6 +80,27 @@ class Members {
  private:
   const json::Value& object_;
 };
+
+void read_mounts(const json::Value* mounts, std::vector<MountRecord>& out) {
+  if (mounts == nullptr) return;
+  for (const json::Value& item : mounts->items()) {
+    const Members members(item);
+    MountRecord mount;
+    members.read("volume", mount.is_volume);
+    members.read("name", mount.name);
+    members.read("source", mount.source);
+    members.read("destination", mount.destination);
+    members.read("subpath", mount.subpath);
+    members.read("keptHere", mount.kept_here);
+    members.read("anonymous", mount.anonymous);
+    members.read("noCopy", mount.no_copy);
+    members.read("readOnly", mount.read_only);
+    members.read("recursive", mount.recursive);
+    members.read("idMapped", mount.id_mapped);
+    members.read("options", mount.options);
+    out.push_back(std::move(mount));
+  }
+}
 
 std::string_view name_of(supervise::LogDriver driver) {
   switch (driver) {
@@ -129,6 +172,7 @@ std::string encode(const ContainerRecord& record) {
   writer.member("network", record.network);
   list(writer, "opened", record.opened);
   list(writer, "binds", record.binds);
+  write_mounts(writer, record.mounts);
   list(writer, "tmpfs", record.tmpfs);
   list(writer, "capAdd", record.capabilities_added);
   list(writer, "capDrop", record.capabilities_dropped);
@@ -181,6 +225,7 @@ Result<ContainerRecord> decode_container_record(std::string_view text) {
   members.read("network", record.network);
   members.read("opened", record.opened);
   members.read("binds", record.binds);
+  read_mounts(members.find("mounts"), record.mounts);
   members.read("tmpfs", record.tmpfs);
   members.read("capAdd", record.capabilities_added);
   members.read("capDrop", record.capabilities_dropped);

@@ -24,6 +24,22 @@
 
 namespace bulkhead::engine {
 
+// One mount that the user, another container or the image asked for.
+struct MountRecord {
+  bool is_volume = false;  // of the store, by name; else a bind
+  std::string name;
+  std::string source;  // on the host
+  std::string destination;
+  std::string subpath;     // of a volume
+  bool kept_here = false;  // the volume's content lies in the store: its mount is handed over
+  bool anonymous = false;
+  bool no_copy = false;
+  bool read_only = false;
+  bool recursive = true;
+  bool id_mapped = true;
+  std::vector<std::string> options;
+};
+
 struct ContainerRecord {
   std::string id;
   std::string name;
@@ -52,6 +68,7 @@ struct ContainerRecord {
   std::vector<std::string> opened;  // Composed::opened
   // As they were given, for `inspect`.
   std::vector<std::string> binds;
+  std::vector<MountRecord> mounts;
   std::vector<std::string> tmpfs;
   std::vector<std::string> capabilities_added;
   std::vector<std::string> capabilities_dropped;

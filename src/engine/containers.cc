@@ -177,7 +177,8 @@ Result<ListedContainer> find(const StoreOptions& options, std::string_view name_
   return *std::move(container);
 }
 
-Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force) {
+Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force,
+                    OwnVolumes volumes) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
   TRY_ASSIGN(const std::string id, find_container(store.get(), name_or_id));
   const std::string state_root = state_root_of(options);
@@ -203,7 +204,7 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
   remove_monitor_socket(options, id);
   const auto record = read_container_record(held->get());
   const bool recorded = record && *record;
-  TRY(recorded ? give_back_recorded(store, **record) : give_back_all(store, id));
+  TRY(recorded ? give_back_recorded(store, **record, volumes) : give_back_all(store, id, volumes));
   record_event(options, recorded ? EventSubject::of(**record) : EventSubject{id, {}, {}, {}},
                "destroy");
   return {};

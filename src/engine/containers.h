@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "engine/container_record.h"
+#include "engine/holdings.h"
 #include "engine/options.h"
 #include "engine/storage_record.h"
 #include "storage/store.h"
@@ -55,9 +56,10 @@ enum class Force {
   kNo,
   kKill,  // also one that still runs
 };
-// By name, id or the beginning of an id. What its engine could not give back any more is given back
+// With kRemove its anonymous volumes go, too. By name, id or the beginning of an id. What its engine could not give back any more is given back
 // here: processes, cgroups, directory, name, ids.
-Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force);
+Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force,
+                    OwnVolumes volumes = OwnVolumes::kKeep);
 // All dead ones; their ids.
 Result<std::vector<std::string>> remove_dead(const StoreOptions& options);
 

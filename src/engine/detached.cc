@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "engine/container_volumes.h"
 #include "engine/containers.h"
 #include "engine/ending.h"
 #include "engine/events.h"
@@ -46,6 +47,10 @@ Result<Made> make(const RunOptions& options, Warning warn) {
                                                snapshot_of(prepared, options), ids_for(prepared)));
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
   prepared.image_lock.reset();
+  TRY_ASSIGN(const std::vector<std::string> notes,
+             attach_volumes(prepared.store, circumstances.id, storage::lower_paths(prepared.record),
+                            prepared.wish));
+  for (const std::string& note : notes) warn(note);
   TRY(holdings.be_named());
   circumstances.name = holdings.name();
   circumstances.first_uid = holdings.first_uid();
@@ -136,6 +141,8 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
   TRY(storage::snapshotter_of(snapshot.form).prepare(store, snapshot.layers));
   snapshot.upper = record->remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
   const std::string config = oci::encode(spec);
+  std::vector<isolation::HandedMount> mounts;
+  TRY(add_volume_mounts(store, record->mounts, mounts));
   auto launched = launch_for_monitor({.store = store_,
                                       .bundle = store.path(),
                                       .record = *record,
@@ -143,6 +150,7 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
                                       .spec = spec,
                                       .snapshot = snapshot,
                                       .directory = directory,
+                                      .handed_mounts = mounts,
                                       .restarts = restarts},
                                      handover);
   if (launched) return {};
@@ -161,7 +169,7 @@ class NewRunning final : public Running {
   explicit NewRunning(const RunOptions& options)
       : Running(options.store, options.id), options_(options) {}
 
-  void clear_away() override { (void)remove(store_, id_, Force::kKill); }
+  void clear_away() override { (void)remove(store_, id_, Force::kKill, OwnVolumes::kRemove); }
 
  private:
   Result<void> start(const supervise::Handover& handover, std::uint32_t restarts) override {

@@ -43,7 +43,7 @@ void record_death(const StoreOptions& options, const ContainerRecord& record,
 Result<void> settle(const StoreOptions& options, const storage::Store& store,
                     const ContainerRecord& record, int directory, const LifeRecord& life) {
   if (record.remove && life.status == LifeStatus::kExited) {
-    TRY(give_back_recorded(store, record));
+    TRY(give_back_recorded(store, record, OwnVolumes::kRemove));
     record_event(options, EventSubject::of(record), "destroy");
     return {};
   }

@@ -1,5 +1,7 @@
 #include "engine/explain.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "engine/image_choice.h"
 #include "engine/prepare.h"
@@ -35,7 +37,9 @@ constexpr std::string_view kPageCacheOwn =
     "the names of the image's files: their directories and inodes are read through a page cache "
     "that containers share; what is in the files is not";
 constexpr std::string_view kSizeOpen =
-    "the store's disk: the container may fill it; --storage-opt size= sets a limit";
+    "the store's disk: the container may fill it; --storage-opt size= sets a limit, and of a "
+    "volume "
+    "volume create --opt size=";
 
 Result<launch::ContainerPlan> plan_of(const Prepared& prepared, const Composed& composed,
                                       const isolation::HostFacts& host) {
@@ -89,7 +93,10 @@ void add_storage(const Prepared& prepared, isolation::Explanation& explanation) 
 std::vector<std::string> open_in_storage(const Prepared& prepared) {
   const bool direct = prepared.wish.storage.layers.reading == storage::Layers::Reading::kDirect;
   std::vector<std::string> open{std::string(direct ? kPageCacheOwn : kPageCacheShared)};
-  if (!prepared.limit && !prepared.wish.read_only) open.emplace_back(kSizeOpen);
+  const bool fills_volumes = std::ranges::any_of(prepared.wish.volumes, [](const Volume& volume) {
+    return volume.kept_here && !volume.read_only && !volume.driver_options.contains("size");
+  });
+  if ((!prepared.limit && !prepared.wish.read_only) || fills_volumes) open.emplace_back(kSizeOpen);
   return open;
 }
 

@@ -29,7 +29,8 @@ void check_destination(const std::string& path) {
 
 void check_volume(const Volume& volume) {
   check_destination(volume.destination);
-  check(volume.source.starts_with('/'));
+  check(volume.is_volume ? volume.source.empty() : volume.source.starts_with('/'));
+  check(!volume.is_volume || volume.name.empty() || volumes::is_volume_name(volume.name));
 }
 
 void mounts(std::string_view text) {

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/container_volumes.h"
 #include "engine/generated_name.h"
 #include "engine/registry.h"
 #include "sys/file.h"
@@ -124,6 +125,7 @@ Result<void> Holdings::give_back(const std::vector<std::string>& places) && {
   auto named = name_.empty() ? Result<void>() : release_name(store, name_, id_);
   if (snapshot_.limit) TRY(storage::lift_limit(store, *snapshot_.limit, first_uid()));
   snapshot_.space.reset();
+  TRY(remove_anonymous_volumes(store, id_));
   auto removed = storage::remove_container_directory(store, container_path(id_));
   if (!removed)
     return std::unexpected(std::move(removed).error().within("removing what the container wrote"));
@@ -131,20 +133,23 @@ Result<void> Holdings::give_back(const std::vector<std::string>& places) && {
   return named;
 }
 
-Result<void> give_back_all(const storage::Store& store, const std::string& id) {
+Result<void> give_back_all(const storage::Store& store, const std::string& id, OwnVolumes volumes) {
   TRY_ASSIGN(const auto names, list_names(store.get()));
   for (const auto& [name, owner] : names)
     if (owner == id) TRY(release_name(store.get(), name, id));
   TRY_ASSIGN(const StorageRecord record, read_storage_record(store.get(), container_path(id)));
   if (record.limit) TRY(storage::lift_limit(store.get(), *record.limit, record.first_uid));
+  if (volumes == OwnVolumes::kRemove) TRY(remove_anonymous_volumes(store.get(), id));
   TRY(storage::remove_container_directory(store.get(), container_path(id)));
   return release_ids(id + store_mark(store.path()), {});
 }
 
-Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record) {
+Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record,
+                                OwnVolumes volumes) {
   auto named = release_name(store.get(), record.name, record.id);
   TRY_ASSIGN(const StorageRecord kept, read_storage_record(store.get(), container_path(record.id)));
   if (kept.limit) TRY(storage::lift_limit(store.get(), *kept.limit, kept.first_uid));
+  if (volumes == OwnVolumes::kRemove) TRY(remove_anonymous_volumes(store.get(), record.id));
   TRY(storage::remove_container_directory(store.get(), container_path(record.id)));
   TRY(release_ids(record.id + store_mark(store.path()), record.id_places));
   return named;

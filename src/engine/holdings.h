@@ -57,7 +57,8 @@ class Holdings {
                      const LifeRecord& life) const;
   // The container stays in the store; the lock goes with this object.
   void stay() noexcept { store_ = -1; }
-  // The container goes. The ids are free again only if no file of theirs is left in `places`.
+  // The container goes, and its anonymous volumes with it. The ids are free again only if no file of
+  // theirs is left in `places`.
   Result<void> give_back(const std::vector<std::string>& places) &&;
 
  private:
@@ -73,10 +74,14 @@ class Holdings {
   storage::Snapshot snapshot_;
 };
 
+// What becomes of a container's anonymous volumes.
+enum class OwnVolumes { kKeep, kRemove };
+
 // The same for a container whose engine is gone: names, directory and ids.
-Result<void> give_back_all(const storage::Store& store, const std::string& id);
+Result<void> give_back_all(const storage::Store& store, const std::string& id, OwnVolumes volumes);
 // The same where the record is known.
-Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record);
+Result<void> give_back_recorded(const storage::Store& store, const ContainerRecord& record,
+                                OwnVolumes volumes);
 
 // Directories of the host in which a container may leave files that belong to its own range of ids.
 std::vector<std::string> places_of_ids(const std::vector<Volume>& volumes);

@@ -175,19 +175,44 @@ class Document {
     writer_.end_object();
   }
 
+  // Records of programs before volumes have the words of --volume alone, all of them binds.
+  std::vector<MountRecord> recorded_mounts() const {
+    if (!record() || !record()->mounts.empty())
+      return record() ? record()->mounts : std::vector<MountRecord>();
+    std::vector<MountRecord> mounts;
+    for (const std::string& text : record()->binds) {
+      const auto volume = parse_volume(text);
+      if (!volume || volume->is_volume) continue;
+      MountRecord mount;
+      mount.source = volume->source;
+      mount.destination = volume->destination;
+      mount.read_only = volume->read_only;
+      mounts.push_back(std::move(mount));
+    }
+    return mounts;
+  }
+
   void mounts() {
     writer_.key("Mounts");
     writer_.begin_array();
-    for (const std::string& text : record() ? record()->binds : std::vector<std::string>()) {
-      const auto volume = parse_volume(text);
-      if (!volume) continue;
+    for (const MountRecord& each : recorded_mounts()) {
       writer_.begin_object();
-      writer_.member("Type", "bind");
-      writer_.member("Source", volume->source);
-      writer_.member("Destination", volume->destination);
-      writer_.member("Mode", volume->read_only ? "ro" : "");
-      writer_.member("RW", !volume->read_only);
-      writer_.member("Propagation", "rprivate");
+      writer_.member("Type", each.is_volume ? "volume" : "bind");
+      if (each.is_volume) writer_.member("Name", each.name);
+      writer_.member("Source", each.source);
+      writer_.member("Destination", each.destination);
+      if (each.is_volume) writer_.member("Driver", "local");
+      std::string mode = each.read_only ? "ro" : "";
+      std::string propagation = each.is_volume ? "" : "rprivate";
+      for (const std::string& option : each.options) {
+        if (option.ends_with("private") || option.ends_with("slave"))
+          propagation = option;
+        else
+          mode.append(mode.empty() ? "" : ",").append(option);
+      }
+      writer_.member("Mode", mode);
+      writer_.member("RW", !each.read_only);
+      writer_.member("Propagation", propagation);
       writer_.end_object();
     }
     writer_.end_array();

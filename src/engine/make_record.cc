@@ -1,6 +1,7 @@
 #include "engine/make_record.h"
 
 #include "base/text.h"
+#include "engine/container_volumes.h"
 #include "engine/holdings.h"
 #include "engine/values.h"
 #include "runtime/record.h"
@@ -118,6 +119,7 @@ ContainerRecord make_record(const RunOptions& options, const Prepared& prepared,
   record.network = options.network;
   record.opened = composed.opened;
   record.binds = options.volumes;
+  record.mounts = mounts_of(wish);
   record.tmpfs = options.tmpfs;
   record.capabilities_added = options.cap_add;
   record.capabilities_dropped = options.cap_drop;

@@ -38,6 +38,7 @@ class MountReader {
     if (target_.find_first_not_of('/') == std::string::npos)
       return refuse("the target must not be /");
     if (type_ == "tmpfs") return tmpfs();
+    if (type_ == "volume") return volume();
     return bind();
   }
 
@@ -69,7 +70,7 @@ class MountReader {
       return {};
     }
     if (key == "idmap" || key == "noidmap") {
-      TRY(only_for("bind", key));
+      id_map_said_ = true;
       TRY_ASSIGN(const bool said, boolean(key, value));
       id_mapped_ = said == (key == "idmap");
       return {};
@@ -80,7 +81,11 @@ class MountReader {
       recursive_ = !said;
       return {};
     }
-    if (key == "volume-nocopy") return only_for("volume", key);
+    if (key == "volume-nocopy") {
+      TRY(only_for("volume", key));
+      TRY_ASSIGN(no_copy_, boolean(key, value));
+      return {};
+    }
     if (!has_value || value.empty()) return refuse("the field " + quoted(key) + " needs a value");
     return valued(key, value);
   }
@@ -120,13 +125,43 @@ class MountReader {
       mode_ = parse_number<std::uint32_t>(value, 8);
       if (!mode_ || *mode_ > 07777) return refuse("octal digits are expected for tmpfs-mode");
     } else if (key.starts_with("volume-")) {
-      return only_for("volume", key);
+      TRY(only_for("volume", key));
+      return volume_field(key, value);
     } else if (key == "consistency") {
       return refuse("consistency has no meaning on Linux", "leave it out");
     } else {
       return refuse("there is no field " + quoted(key),
                     "there are type, source, target, readonly, bind-propagation, bind-recursive, "
-                    "idmap, tmpfs-size and tmpfs-mode");
+                    "idmap, tmpfs-size, tmpfs-mode, volume-nocopy, volume-subpath, volume-label, "
+                    "volume-driver and volume-opt");
+    }
+    return {};
+  }
+
+  Result<void> volume_field(const std::string& key, std::string_view value) {
+    if (key == "volume-subpath") {
+      if (value.starts_with('/')) return refuse("volume-subpath must be relative to the volume");
+      for (const std::string_view part : split(value, '/'))
+        if (part == ".." || part.find('\0') != std::string_view::npos)
+          return refuse("volume-subpath leads out of the volume");
+      subpath_ = value;
+    } else if (key == "volume-label") {
+      std::string_view text = value;
+      const std::string_view name = next_field(text, '=');
+      if (name.empty()) return refuse("NAME=VALUE is expected for volume-label");
+      labels_[std::string(name)] = text;
+    } else if (key == "volume-opt") {
+      std::string_view text = value;
+      const std::string_view name = next_field(text, '=');
+      if (name.empty() || name.size() == value.size())
+        return refuse("NAME=VALUE is expected for volume-opt");
+      driver_options_[std::string(name)] = text;
+    } else if (key == "volume-driver") {
+      if (value != "local") return refuse("there is no driver " + quoted(value), "there is local");
+    } else {
+      return refuse("there is no field " + quoted(key),
+                    "of volumes there are volume-nocopy, volume-subpath, volume-label, "
+                    "volume-driver and volume-opt");
     }
     return {};
   }
@@ -139,6 +174,7 @@ class MountReader {
   Result<std::variant<Volume, TmpfsMount>> tmpfs() {
     TRY(check_type("tmpfs"));
     if (!source_.empty()) return refuse("a tmpfs has no source");
+    if (id_map_said_) return refuse("the field idmap is for type=bind and type=volume");
     TmpfsMount made;
     made.destination = target_;
     if (size_) made.options.push_back("size=" + std::to_string(*size_));
@@ -151,10 +187,34 @@ class MountReader {
     return made;
   }
 
+  Result<std::variant<Volume, TmpfsMount>> volume() {
+    TRY(check_type("volume"));
+    if (!id_mapped_)
+      return refuse("a volume is always idmapped",
+                    "its files have the ids that containers see; bind a directory of the host");
+    if (source_.starts_with('/') || source_.starts_with('.'))
+      return refuse("the source of a volume is a name", "give type=bind for a path of the host");
+    if (!source_.empty() && !volumes::is_volume_name(source_))
+      return refuse("the source is not the name of a volume",
+                    "a letter or digit, then letters, digits and _ . -; two at least");
+    if (source_.empty() && !subpath_.empty())
+      return refuse("volume-subpath needs a source: a new volume is empty");
+    if (const auto meaning = volumes::read_options(driver_options_); !meaning)
+      return refuse(meaning.error().message(), meaning.error().hint());
+    Volume made;
+    made.is_volume = true;
+    made.anonymous = source_.empty();
+    made.name = source_;
+    made.destination = target_;
+    made.read_only = read_only_;
+    made.no_copy = no_copy_;
+    made.subpath = subpath_;
+    made.labels = labels_;
+    made.driver_options = driver_options_;
+    return made;
+  }
+
   Result<std::variant<Volume, TmpfsMount>> bind() {
-    if (type_ != "bind")
-      return refuse("named volumes are not supported yet",
-                    "give type=bind and a path on the host as the source");
     TRY(check_type("bind"));
     if (!source_.starts_with('/'))
       return refuse("the source of a bind must be an absolute path on the host");
@@ -175,6 +235,11 @@ class MountReader {
   bool read_only_ = false;
   bool recursive_ = true;
   bool id_mapped_ = true;
+  bool id_map_said_ = false;
+  bool no_copy_ = false;
+  std::string subpath_;
+  volumes::Words labels_;
+  volumes::Words driver_options_;
   std::string propagation_;
   std::optional<std::int64_t> size_;
   std::optional<std::uint32_t> mode_;

@@ -2,7 +2,8 @@
 //
 //   type=bind,source=PATH,target=PATH[,readonly][,bind-propagation=P][,bind-recursive=R][,idmap=B]
 //   type=tmpfs,target=PATH[,readonly][,tmpfs-size=N][,tmpfs-mode=M]
-//   type=volume,source=NAME,target=PATH[,readonly][,volume-...]
+//   type=volume[,source=NAME],target=PATH[,readonly][,idmap][,volume-nocopy][,volume-subpath=PATH]
+//       [,volume-label=NAME=VALUE][,volume-opt=NAME=VALUE][,volume-driver=local]
 #pragma once
 
 #include <string_view>

@@ -39,6 +39,24 @@ TEST(MountFlag, ReadsTmpfs) {
   EXPECT_EQ(tmpfs.options, (std::vector<std::string>{"size=1048576", "mode=1770", "ro"}));
 }
 
+TEST(MountFlag, ReadsVolumes) {
+  const auto mount = parse_mount(
+      "source=data,target=/x,readonly,idmap,volume-nocopy,volume-subpath=a/b,volume-label=k=v=w,"
+      "volume-driver=local,volume-opt=size=64m");
+  ASSERT_TRUE(mount) << mount.error().message();
+  const auto& volume = std::get<Volume>(*mount);
+  EXPECT_TRUE(volume.is_volume && volume.read_only && volume.no_copy && !volume.anonymous);
+  EXPECT_EQ(volume.name, "data");
+  EXPECT_EQ(volume.source, "");
+  EXPECT_EQ(volume.subpath, "a/b");
+  EXPECT_EQ(volume.labels, (volumes::Words{{"k", "v=w"}}));
+  EXPECT_EQ(volume.driver_options, (volumes::Words{{"size", "64m"}}));
+  const auto anonymous = parse_mount("type=volume,target=/x,volume-nocopy=false");
+  ASSERT_TRUE(anonymous);
+  EXPECT_TRUE(std::get<Volume>(*anonymous).anonymous);
+  EXPECT_FALSE(std::get<Volume>(*anonymous).no_copy);
+}
+
 TEST(MountFlag, RefusesTheRestByName) {
   for (const auto& [text, word] : std::vector<std::pair<const char*, const char*>>{
            {"", "needs a value"},
@@ -59,8 +77,18 @@ TEST(MountFlag, RefusesTheRestByName) {
            {"type=bind,source=/a,target=/x,banana=1", "no field \"banana\""},
            {"type=bind,source=/a,target=/x,readonly=perhaps", "true or false"},
            {"type=npipe,source=/a,target=/x", "is not supported"},
-           {"source=data,target=/x", "named volumes"},
-           {"type=volume,target=/x", "named volumes"}}) {
+           {"source=d,target=/x", "not the name of a volume"},
+           {"source=/srv,target=/x", "type=bind"},
+           {"source=../x,target=/x", "type=bind"},
+           {"source=data,target=/x,volume-subpath=../y", "out of the volume"},
+           {"source=data,target=/x,volume-subpath=/y", "relative"},
+           {"target=/x,volume-subpath=y", "needs a source"},
+           {"source=data,target=/x,volume-driver=nfs", "no driver"},
+           {"source=data,target=/x,volume-opt=type=nfs", "not supported"},
+           {"source=data,target=/x,volume-opt=banana=1", "none of the local driver's"},
+           {"source=data,target=/x,volume-banana=1", "no field \"volume-banana\""},
+           {"source=data,target=/x,noidmap", "always idmapped"},
+           {"type=bind,source=/a,target=/x,volume-nocopy", "is for type=volume"}}) {
     const auto mount = parse_mount(text);
     ASSERT_FALSE(mount) << text;
     EXPECT_NE(mount.error().message().find(word), std::string::npos)

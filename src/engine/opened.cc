@@ -90,9 +90,17 @@ std::vector<std::string> opened_by(const Wish& wish, const Circumstances& circum
                         isolation::capability_set_in_words(beyond));
   if (wish.memory == -1) opened.emplace_back("memory: no limit");
   if (wish.pids_limit == -1) opened.emplace_back("processes: no limit");
-  for (const Volume& volume : wish.volumes)
-    opened.emplace_back("the host's " + quoted(volume.source) + ", " +
-                        (volume.read_only ? "to be read" : "to be read and written"));
+  for (const Volume& volume : wish.volumes) {
+    // What no other container was given opens nothing.
+    if (volume.kept_here && volume.anonymous && wish.volumes_from.empty()) continue;
+    const std::string access = volume.read_only ? "to be read" : "to be read and written";
+    if (volume.kept_here)
+      opened.push_back("the volume " + quoted(volume.name) + " and every container that has it, " +
+                       access);
+    else
+      opened.push_back("the host's " + quoted(volume.source) + ", " + access +
+                       (volume.is_volume ? " (the volume " + quoted(volume.name) + ")" : ""));
+  }
   opened_by_sharing(wish.sharing, circumstances, opened);
   opened_by_devices(wish, circumstances, opened);
   return opened;

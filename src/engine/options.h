@@ -37,6 +37,8 @@ struct RunOptions {
   std::string network = "none";
   std::string pull = "missing";  // always, missing, never
   std::vector<std::string> volumes;
+  std::vector<std::string> volumes_from;
+  std::string volume_driver = "local";
   std::vector<std::string> tmpfs;
   std::string storage = "overlay";
   std::vector<std::string> storage_options;

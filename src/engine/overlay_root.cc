@@ -13,7 +13,7 @@ Result<Fd> OverlayRoot::make_root(int user_namespace) {
 
 Error explain_launch_failure(Error error, const std::vector<Volume>& volumes) {
   for (const Volume& volume : volumes)
-    if (error.kind() == ErrorKind::kUnsupported && volume.id_mapped &&
+    if (error.kind() == ErrorKind::kUnsupported && volume.id_mapped && !volume.is_volume &&
         error.message().find(quoted(volume.source)) != std::string::npos)
       return std::move(error).with_hint(
           "give --volume " + volume.source + ":" + volume.destination +

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/container_user.h"
+#include "engine/container_volumes.h"
 #include "engine/events.h"
 #include "engine/image_choice.h"
 #include "engine/image_files.h"
@@ -67,6 +68,7 @@ void choose_apparmor(const SecurityChoices& security, Prepared& prepared) {
 
 Result<void> check_volumes(const std::vector<Volume>& volumes) {
   for (const Volume& volume : volumes) {
+    if (volume.kept_here) continue;
     if (::access(volume.source.c_str(), F_OK) == 0) continue;
     const SysError error{"access", errno, volume.source.c_str()};
     return std::unexpected(
@@ -206,6 +208,8 @@ std::vector<std::string> own_mounts_of(const Prepared& prepared) {
   if (prepared.joined)
     for (const isolation::HandedMount& mount : prepared.joined->mounts)
       destinations.push_back(mount.destination);
+  for (const Volume& volume : prepared.wish.volumes)
+    if (volume.kept_here) destinations.push_back(volume.destination);
   return destinations;
 }
 
@@ -219,6 +223,7 @@ Result<std::vector<isolation::HandedMount>> make_handed_mounts(Prepared& prepare
   if (prepared.joined)
     for (isolation::HandedMount& mount : prepared.joined->mounts)
       mounts.push_back(std::move(mount));
+  TRY(add_volume_mounts(prepared.store, mounts_of(prepared.wish), mounts));
   return mounts;
 }
 
@@ -238,7 +243,6 @@ Result<Prepared> prepare(const RunOptions& options) {
     return fail(
         ErrorKind::kPermission, "bulkhead run needs to be root",
         "rootless containers of bulkhead are not supported yet; bulkhead-runtime runs them");
-  TRY(check_volumes(wish.volumes));
   TRY_ASSIGN(storage::Store store, storage::Store::open(options.store.root));
   TRY_ASSIGN(ChosenImage chosen,
              choose_image(store, events_directory(options.store), options.image, pull));
@@ -250,6 +254,10 @@ Result<Prepared> prepare(const RunOptions& options) {
                                              quoted(image->os + "/" + image->architecture) +
                                              ", this machine is linux/" +
                                              std::string(oci::own_architecture()));
+
+  TRY(add_inherited_volumes(options.store, store, *image, wish));
+  TRY(check_volumes(wish.volumes));
+  TRY(check_init(wish));
 
   Circumstances circumstances;
   circumstances.id = options.id;

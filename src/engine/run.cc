@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "engine/container_volumes.h"
 #include "engine/events.h"
 #include "engine/holdings.h"
 #include "engine/make_record.h"
@@ -148,6 +149,10 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (!options.remove) TRY(holdings.be_named());
   if (!holdings.name().empty()) circumstances.name = holdings.name();
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
+  TRY_ASSIGN(const std::vector<std::string> notes,
+             attach_volumes(prepared.store, circumstances.id, storage::lower_paths(prepared.record),
+                            prepared.wish));
+  for (const std::string& note : notes) warn(note);
   prepared.image_lock.reset();
   circumstances.first_uid = holdings.first_uid();
   circumstances.first_gid = holdings.first_gid();

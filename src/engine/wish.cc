@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/text.h"
 #include "engine/flag_error.h"
@@ -12,6 +13,7 @@
 #include "engine/security_options.h"
 #include "engine/values.h"
 #include "isolation/capabilities/default_set.h"
+#include "isolation/mounts/place.h"
 #include "sys/error.h"
 
 namespace bulkhead::engine {
@@ -102,7 +104,23 @@ void open_security(const RunOptions& options, SecurityChoices& security) {
   security.system_paths_open = true;
 }
 
+// Docker's: of two mounts on one place, which one counts would be a guess.
+Result<void> check_destinations(const Wish& wish) {
+  std::set<std::string> places;
+  const auto add = [&](const std::string& destination) -> Result<void> {
+    if (places.insert(isolation::clean_path(destination)).second) return {};
+    return fail(ErrorKind::kUsage, "two mounts on " + quoted(destination),
+                "leave one of --volume, --mount and --tmpfs out");
+  };
+  for (const Volume& volume : wish.volumes) TRY(add(volume.destination));
+  for (const TmpfsMount& tmpfs : wish.tmpfs) TRY(add(tmpfs.destination));
+  return {};
+}
+
 Result<void> read_mounts(const RunOptions& options, Wish& wish) {
+  if (options.volume_driver != "local")
+    return refuse("--volume-driver", options.volume_driver, "there is no such driver",
+                  "there is local; mount what others bring on the host, and bind it");
   for (const std::string& text : options.volumes) {
     TRY_ASSIGN(Volume volume, parse_volume(text));
     wish.volumes.push_back(std::move(volume));
@@ -118,6 +136,8 @@ Result<void> read_mounts(const RunOptions& options, Wish& wish) {
     else
       wish.tmpfs.push_back(std::move(std::get<TmpfsMount>(mount)));
   }
+  TRY(check_destinations(wish));
+  wish.volumes_from = options.volumes_from;
   // The host's root owns what the ids of a container without a user namespace are.
   if (wish.sharing.user.host())
     for (Volume& volume : wish.volumes) volume.id_mapped = false;
@@ -170,55 +190,6 @@ Result<std::vector<std::string>> choose_capabilities(const std::vector<std::stri
   if (drop_all) set = 0;
   if (add_all) set = isolation::all_capabilities(isolation::kCapabilityCount - 1);
   return isolation::capability_names((set & ~drop) | add);
-}
-
-Result<Volume> parse_volume(std::string_view text) {
-  const std::vector<std::string_view> parts = split(text, ':');
-  if (parts.size() < 2 || parts.size() > 3)
-    return refuse("--volume", text, "SOURCE:DESTINATION[:OPTIONS] is expected");
-  Volume volume;
-  volume.source = parts[0];
-  volume.destination = parts[1];
-  if (volume.source.empty()) return refuse("--volume", text, "the source is empty");
-  if (volume.source.starts_with("./") || volume.source.starts_with("../") || volume.source == "." ||
-      volume.source == "..") {
-    char here[4096];
-    if (::getcwd(here, sizeof here) == nullptr)
-      return std::unexpected(Error(SysError{"getcwd", errno}));
-    volume.source = std::string(here) + "/" + volume.source;
-  }
-  if (!volume.source.starts_with('/'))
-    return refuse("--volume", text, "named volumes are not supported yet",
-                  "give a path on the host that begins with / or ./");
-  TRY(check_container_path("--volume", volume.destination));
-  if (volume.destination.find_first_not_of('/') == std::string::npos)
-    return refuse("--volume", text, "the destination must not be /");
-  if (parts.size() < 3) return volume;
-  for (const std::string_view option : split(parts[2], ',')) {
-    if (option == "ro") {
-      volume.read_only = true;
-    } else if (option == "rw") {
-      volume.read_only = false;
-    } else if (option == "idmap") {
-      volume.id_mapped = true;
-    } else if (option == "noidmap") {
-      volume.id_mapped = false;
-    } else if (option == "bind") {
-      volume.recursive = false;
-    } else if (option == "rbind") {
-      volume.recursive = true;
-    } else if (option == "noexec" || option == "nosuid" || option == "nodev" ||
-               option == "private" || option == "rprivate" || option == "slave" ||
-               option == "rslave") {
-      volume.further_options.emplace_back(option);
-    } else {
-      return refuse(
-          "--volume", text, "the option " + quoted(option) + " is not supported",
-          "there are ro, rw, idmap, noidmap, bind, rbind, noexec, nosuid, nodev, [r]private "
-          "and [r]slave; a bind never lets devices or setuid bits through");
-    }
-  }
-  return volume;
 }
 
 Result<TmpfsMount> parse_tmpfs(std::string_view text) {

@@ -14,12 +14,13 @@
 #include "engine/options.h"
 #include "engine/sharing.h"
 #include "engine/storage_options.h"
+#include "volumes/record.h"
 
 namespace bulkhead::engine {
 
-// -v SOURCE:DESTINATION[:OPTIONS]
+// -v SOURCE:DESTINATION[:OPTIONS], -v NAME:DESTINATION[:OPTIONS], -v DESTINATION
 struct Volume {
-  std::string source;       // absolute, on the host
+  std::string source;  // absolute, on the host; of a volume of the store set by attach_volumes()
   std::string destination;  // absolute, in the container
   bool read_only = false;
   bool recursive = true;  // mounts beneath the source come along
@@ -27,6 +28,16 @@ struct Volume {
   // Without, files belong to whom the container's range says, else to nobody.
   bool id_mapped = true;
   std::vector<std::string> further_options;  // noexec, rslave, ...
+
+  // A volume of the store, not a path of the host.
+  bool is_volume = false;
+  std::string name;            // empty: it gets one of its own
+  bool anonymous = false;      // it goes with the container
+  bool no_copy = false;        // the image's content does not fill it
+  bool kept_here = false;      // its content lies in the store; set by attach_volumes()
+  std::string subpath;         // only this of it
+  volumes::Words labels = {};  // of a new one
+  volumes::Words driver_options = {};
 };
 
 struct TmpfsMount {
@@ -66,6 +77,7 @@ struct Wish {
   std::optional<std::int64_t> pids_limit;  // -1: unlimited
   NetworkMode network = NetworkMode::kNone;
   std::vector<Volume> volumes;
+  std::vector<std::string> volumes_from;  // NAME[:ro|rw]
   std::vector<TmpfsMount> tmpfs;
   StorageChoices storage;
   std::optional<std::int64_t> timeout_milliseconds;
@@ -85,6 +97,9 @@ struct Wish {
 
 // Where --init's program stands in the container.
 inline constexpr std::string_view kInitPath = "/dev/init";
+
+// Whether the place of --init's program is left to it. Again when the image's volumes are known.
+Result<void> check_init(const Wish& wish);
 
 // Errors name the flag.
 Result<Wish> read_wish(const RunOptions& options);

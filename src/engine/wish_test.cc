@@ -42,12 +42,53 @@ TEST(Wish, ReadsVolumes) {
   EXPECT_TRUE(volume->id_mapped);
   EXPECT_FALSE(parse_volume("/a:/b:noidmap")->id_mapped);
   EXPECT_TRUE(parse_volume("./here:/b")->source.starts_with('/'));
+  const auto named = parse_volume("data:/data:ro,nocopy");
+  ASSERT_TRUE(named) << named.error().message();
+  EXPECT_TRUE(named->is_volume && named->read_only && named->no_copy && !named->anonymous);
+  EXPECT_EQ(named->name, "data");
+  EXPECT_EQ(named->source, "");
+  const auto anonymous = parse_volume("/data");
+  ASSERT_TRUE(anonymous) << anonymous.error().message();
+  EXPECT_TRUE(anonymous->is_volume && anonymous->anonymous);
+  EXPECT_EQ(anonymous->destination, "/data");
+}
+
+TEST(Wish, RefusesTwoMountsOnOnePlace) {
+  RunOptions options;
+  options.image = "i";
+  options.volumes = {"/srv:/data", "data:/data/"};
+  EXPECT_FALSE(read_wish(options));
+  options.volumes = {"/srv:/data"};
+  EXPECT_TRUE(read_wish(options));
+  options.tmpfs = {"//data"};
+  EXPECT_FALSE(read_wish(options));
 }
 
 TEST(Wish, RefusesVolumesThatItCannotGive) {
-  for (const char* text :
-       {"", "/a", "/a:b", "/a:/", "/a:/b/../c", "name:/b", ":/b", "/a:", "/a:/b:z", "/a:/b:Z",
-        "/a:/b:suid", "/a:/b:dev", "/a:/b:", "/a:/b:ro:rw"})
+  for (const char* text : {"",
+                           "/",
+                           "a",
+                           "/a/..",
+                           "/a:b",
+                           "/a:/",
+                           "/a:/b/../c",
+                           ":/b",
+                           "n:/b",
+                           ".n:/b",
+                           "-n:/b",
+                           "n/m:/b",
+                           "n\nm:/b",
+                           "name:/b:noidmap",
+                           "name:/b:bind",
+                           "name:/b:rslave",
+                           "/a:/b:nocopy",
+                           "/a:",
+                           "/a:/b:z",
+                           "/a:/b:Z",
+                           "/a:/b:suid",
+                           "/a:/b:dev",
+                           "/a:/b:",
+                           "/a:/b:ro:rw"})
     EXPECT_FALSE(parse_volume(text)) << text;
 }
 

@@ -23,9 +23,7 @@ Result<void> make_ext4(const std::string& path, Upper upper) {
   return run_helper_process(words);
 }
 
-SysResult<Fd> mount_ext4(int image) noexcept {
-  TRY_ASSIGN(const LoopDevice loop,
-             attach_loop_device(image, LoopAccess::kReadWrite, LoopCache::kShared));
+SysResult<Fd> mount_ext4(const LoopDevice& loop) noexcept {
   TRY_ASSIGN(const Fd ext4, open_file_system("ext4"));
   TRY(set_parameter(ext4.get(), "source", loop.path));
   TRY(set_parameter(ext4.get(), "noinit_itable", nullptr));
@@ -43,7 +41,7 @@ Result<Fd> make_image_file(const Snapshot& snapshot) {
   const std::string seen_from_outside =
       "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(snapshot.store) + "/" + path;
   TRY(make_ext4(seen_from_outside, snapshot.upper));
-  auto mount = mount_ext4(image.get());
+  auto mount = mount_image_file(image.get());
   if (!mount) return std::unexpected(Error(mount.error()));
   return *std::move(mount);
 }
@@ -71,6 +69,13 @@ Result<Fd> make_limited_space(const Snapshot& snapshot) {
     case LimitMethod::kTmpfs: return make_tmpfs({0, snapshot.limit->bytes});
   }
   return fail(ErrorKind::kInternal, "a size limit of no kind");
+}
+
+SysResult<Fd> mount_image_file(int image) noexcept {
+  auto loop = find_loop_device(image);
+  if (!loop) loop = attach_loop_device(image, LoopAccess::kReadWrite, LoopCache::kShared);
+  if (!loop) return std::unexpected(loop.error());
+  return mount_ext4(*loop);
 }
 
 Result<void> limit_by_quota(int parent, const ProjectLimit& limit) {

@@ -13,6 +13,10 @@ inline constexpr const char* kImageFile = "upper.ext4";
 // directory, or a tmpfs. Empty where the limit is a quota of the store's own file system.
 Result<Fd> make_limited_space(const Snapshot& snapshot);
 
+// Mounts an image file that was made before, detached. Whoever mounts one that others may be mounting,
+// too, holds a lock meanwhile that they hold as well.
+SysResult<Fd> mount_image_file(int image) noexcept;
+
 // Gives upper/ and work/ beneath `parent`, both empty, to the project, and the project its limit.
 Result<void> limit_by_quota(int parent, const ProjectLimit& limit);
 

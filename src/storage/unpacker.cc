@@ -45,6 +45,7 @@ Result<int> spawn_and_wait(const std::string& program, const UnpackerCall& call,
   // Upwards of 3 nothing else is in the way: ours are closed on execution, and dup2 of a descriptor
   // to itself keeps it open.
   if (call.progress >= 0) ::posix_spawn_file_actions_adddup2(&actions, call.progress, 3);
+  if (call.directory >= 0) ::posix_spawn_file_actions_adddup2(&actions, call.directory, 4);
   if (call.input >= 0)
     ::posix_spawn_file_actions_adddup2(&actions, call.input, 0);
   else
@@ -84,12 +85,13 @@ Result<UnpackerAnswer> run_unpacker(const UnpackerCall& call) {
   if (call.output < 0) {
     TRY_ASSIGN(output, make_buffer("output"));
   }
-  // Descriptor 3 is the progress's: what has that number already moves out of its way.
-  Fd moved;
+  // Descriptors 3 and 4 are the progress's and the directory's: what has these numbers already moves out
+  // of their way.
+  std::vector<Fd> moved;
   for (Fd* buffer : {&errors, &output})
-    if (buffer->get() == 3) {
-      moved = std::move(*buffer);
-      *buffer = Fd(::fcntl(moved.get(), F_DUPFD_CLOEXEC, 10));
+    if (buffer->get() == 3 || buffer->get() == 4) {
+      moved.push_back(std::move(*buffer));
+      *buffer = Fd(::fcntl(moved.back().get(), F_DUPFD_CLOEXEC, 10));
       if (!*buffer) return std::unexpected(Error(SysError{"fcntl", errno}));
     }
   TRY_ASSIGN(const int status,

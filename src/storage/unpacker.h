@@ -14,6 +14,7 @@ struct UnpackerCall {
   int input = -1;                  // its standard input; -1: none
   int output = -1;                 // its standard output; -1: it is returned
   int progress = -1;               // a terminal that it may show its progress on, as descriptor 3
+  int directory = -1;              // that it writes into, as descriptor 4
   std::string context;             // begins the error
 };
 

@@ -1,9 +1,13 @@
 #include "sys/loop_device.h"
 
+#include <dirent.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <cstdio>
+#include <cstring>
+#include <memory>
 
 #include "sys/file.h"
 
@@ -52,6 +56,27 @@ SysResult<LoopDevice> attach_loop_device(int file, LoopAccess access, LoopCache 
     }
     if (attempt == kMostAttempts) return sys_fail_with(EBUSY, "ioctl(LOOP_CONFIGURE)");
   }
+}
+
+SysResult<LoopDevice> find_loop_device(int file) noexcept {
+  struct stat wanted{};
+  if (::fstat(file, &wanted) != 0) return sys_fail("fstat");
+  const std::unique_ptr<DIR, int (*)(DIR*)> devices(::opendir("/sys/block"), ::closedir);
+  if (!devices) return sys_fail("open", "/sys/block");
+  while (const struct dirent* const entry = ::readdir(devices.get())) {
+    unsigned number = 0;
+    char after = 0;
+    if (std::sscanf(entry->d_name, "loop%u%c", &number, &after) != 1) continue;
+    LoopDevice loop;
+    (void)std::snprintf(loop.path, sizeof loop.path, "/dev/loop%u", number);
+    auto device = open_at(AT_FDCWD, loop.path, O_RDWR);
+    struct loop_info64 info{};
+    if (!device || ::ioctl(device->get(), LOOP_GET_STATUS64, &info) != 0) continue;
+    if (info.lo_inode != wanted.st_ino || info.lo_device != wanted.st_dev) continue;
+    loop.device = *std::move(device);
+    return loop;
+  }
+  return sys_fail_with(ENODEV, "finding the loop device");
 }
 
 }  // namespace bulkhead

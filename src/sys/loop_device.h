@@ -23,4 +23,8 @@ struct LoopDevice {
 // closed afterwards; read-write needs it open for reading and writing.
 SysResult<LoopDevice> attach_loop_device(int file, LoopAccess access, LoopCache cache) noexcept;
 
+// The device that `file` is attached to already, held open: it does not dissolve meanwhile. ENODEV when
+// there is none. A file system that is mounted from one device twice is one; from two, it is destroyed.
+SysResult<LoopDevice> find_loop_device(int file) noexcept;
+
 }  // namespace bulkhead

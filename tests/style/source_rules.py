@@ -12,7 +12,7 @@ _SYS = _BASE | {"sys"}
 _OCI = _BASE | {"json", "oci"}
 _ISOLATION = _SYS | _OCI | {"isolation"}
 _RUNTIME = _ISOLATION | {"launch", "observe", "policy"}
-_ENGINE = _RUNTIME | {"runtime", "storage", "network", "supervise", "events"}
+_ENGINE = _RUNTIME | {"runtime", "storage", "network", "supervise", "events", "volumes"}
 ALLOWED = {
     "base": set(),
     "sys": _BASE,
@@ -25,6 +25,7 @@ ALLOWED = {
     "observe": _ISOLATION,
     "runtime": _RUNTIME,
     "storage": _SYS | _OCI,
+    "volumes": _SYS | _OCI | {"storage"},
     "network": _SYS | _OCI,
     "supervise": _SYS | _OCI,
     "events": _SYS | {"json"},

@@ -38,9 +38,10 @@ extern const Command kRunCommand, kCreateCommand, kStartCommand, kStopCommand, k
     kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand, kSaveCommand,
     kLoadCommand, kImportCommand, kInspectCommand, kImageInspectCommand, kImagePruneCommand,
     kCpCommand, kEventsCommand, kPullCommand, kPushCommand, kLoginCommand, kLogoutCommand,
-    kOutdatedCommand, kPolicyCommand;
+    kOutdatedCommand, kPolicyCommand, kVolumeCommand;
 std::span<const Command* const> commands();
 std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...
+std::vector<std::string_view> volume_subcommands();
 
 // "bulkhead: warning: ..." on standard error.
 void print_warning(const std::string& text);

@@ -3,6 +3,7 @@
 #include "cli/bulkhead/registry_options.h"
 #include "cli/bulkhead/run_options.h"
 #include "cli/bulkhead/system_options.h"
+#include "cli/bulkhead/volume_options.h"
 
 namespace bulkhead::cli::engine {
 namespace {
@@ -46,6 +47,7 @@ std::string image_cases() {
   ImagePruneOptions prune;
   DfOptions df;
   CheckOptions check;
+  PruneEverythingOptions everything;
   const Case cases[] = {
       {"images|'image ls'", flags_of(images_options(images)), kNames},
       {"rmi|'image rm'", flags_of(rmi_options(rmi)), kNames},
@@ -57,6 +59,7 @@ std::string image_cases() {
       {"import|'image import'", flags_of(import_options(import)), kFiles},
       {"'image prune'", flags_of(image_prune_options(prune)), ""},
       {"'system df'", flags_of(df_options(df)), ""},
+      {"'system prune'", flags_of(prune_everything_options(everything)), ""},
       {"'system check'", flags_of(check_options(check)), ""},
   };
   std::string text;
@@ -108,6 +111,41 @@ std::string container_cases() {
          patterns + "' -- \"$word\")) ;;\n";
 }
 
+// The commands on volumes.
+std::string volume_cases() {
+  struct Case {
+    const char* name;
+    std::string flags;
+    const char* arguments;
+  };
+  VolumeCreateOptions create;
+  VolumeListOptions list;
+  VolumeRemoveOptions remove;
+  VolumePruneOptions prune;
+  VolumeExportOptions save;
+  InspectOptions inspect;
+  constexpr const char* kNames = " $(_bulkhead_volumes)";
+  const Case cases[] = {
+      {"create", flags_of(volume_create_options(create)), ""},
+      {"ls", flags_of(volume_list_options(list)), ""},
+      {"inspect", flags_of(inspect_options(inspect)), kNames},
+      {"rm", flags_of(volume_remove_options(remove)), kNames},
+      {"prune", flags_of(volume_prune_options(prune)), ""},
+      {"export", flags_of(volume_export_options(save)), kNames},
+      {"import", "--help", kNames},
+  };
+  std::string text = "    volume) COMPREPLY=($(compgen -W '";
+  for (const std::string_view name : volume_subcommands()) text.append(name).append(" ");
+  text += "--help' -- \"$word\")) ;;\n";
+  for (const Case& each : cases) {
+    text.append("    'volume ").append(each.name).append("') COMPREPLY=($(compgen -W \"");
+    text.append(each.flags).append(each.arguments).append("\" -- \"$word\")");
+    const bool files = std::string_view(each.name) == "import";
+    text.append(files ? " $(compgen -f -- \"$word\")" : "").append(") ;;\n");
+  }
+  return text;
+}
+
 std::string bash_script() {
   bulkhead::engine::RunOptions ignored;
   std::vector<std::string> all;
@@ -133,6 +171,9 @@ std::string bash_script() {
          "_bulkhead_images() {\n"
          "  bulkhead images --format '{{.Repository}}:{{.Tag}} {{.ID}}' 2>/dev/null\n"
          "}\n"
+         "_bulkhead_volumes() {\n"
+         "  bulkhead volume ls --quiet 2>/dev/null\n"
+         "}\n"
          "_bulkhead_containers() {\n"
          "  bulkhead ps --all --format '{{.Names}}' 2>/dev/null\n"
          "}\n"
@@ -146,7 +187,7 @@ std::string bash_script() {
          "    case ${COMP_WORDS[i]} in\n"
          "      --root|--runroot) ((i++)) ;;\n"
          "      -*) ;;\n"
-         "      image|system) command=${COMP_WORDS[i]}\n"
+         "      image|system|volume) command=${COMP_WORDS[i]}\n"
          "        ((i + 1 < COMP_CWORD)) && command+=\" ${COMP_WORDS[i+1]}\"; break ;;\n"
          "      *) command=${COMP_WORDS[i]}; [[ $command == explain ]] || break ;;\n"
          "    esac\n"
@@ -159,7 +200,13 @@ std::string bash_script() {
          "directio' -- \"$word\"));\n"
          "      compopt -o nospace; return ;;\n"
          "    -i|--input|-o|--output) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-         "    -v|--volume) COMPREPLY=($(compgen -f -- \"$word\")); compopt -o nospace; return ;;\n"
+         "    -v|--volume) COMPREPLY=($(compgen -f -- \"$word\") $(compgen -W "
+         "\"$(_bulkhead_volumes)\" -- "
+         "\"$word\"))\n"
+         "      compopt -o nospace; return ;;\n"
+         "    --volumes-from) COMPREPLY=($(compgen -W \"$(_bulkhead_containers)\" -- \"$word\")); "
+         "return "
+         ";;\n"
          "    " +
          with_file +
          ") COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
@@ -182,10 +229,10 @@ std::string bash_script() {
          "      fi ;;\n"
          "    policy) COMPREPLY=($(compgen -W 'check run --help' -- \"$word\")) ;;\n"
          "    explain) COMPREPLY=($(compgen -W 'run --format --help' -- \"$word\")) ;;\n" +
-         container_cases() + image_cases() + registry_cases() +
+         container_cases() + image_cases() + volume_cases() + registry_cases() +
          "    image) COMPREPLY=($(compgen -W '" + joined(of_image) +
          " --help' -- \"$word\")) ;;\n"
-         "    system) COMPREPLY=($(compgen -W 'check df integrate --help' -- \"$word\")) ;;\n"
+         "    system) COMPREPLY=($(compgen -W 'check df integrate prune --help' -- \"$word\")) ;;\n"
          "    'system integrate')\n"
          "      if [[ $previous == --file || $previous == --runtime || $previous == -f ]]; then\n"
          "        COMPREPLY=($(compgen -f -- \"$word\"))\n"

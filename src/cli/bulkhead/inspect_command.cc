@@ -1,4 +1,5 @@
 #include "engine/inspect.h"
+#include "engine/volume_store.h"
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
@@ -14,19 +15,30 @@ namespace {
 
 constexpr Unsupported kUnsupported[] = {{"size", 's'}};
 
-// A container, else an image of that name.
+bool is_image(const Invocation& invocation, const std::string& name) {
+  const auto store = storage::Store::open(invocation.store.root);
+  return store && inspect_image(*store, name);
+}
+
+// A container, else an image of that name, else a volume.
 Result<std::string> look_up(const Invocation& invocation, const std::string& name,
                             std::string_view type) {
-  if (type != "image") {
+  if (type != "image" && type != "volume") {
     const auto container = bulkhead::engine::find(invocation.store, name);
     if (container) return bulkhead::engine::inspect(invocation.store, *container);
     if (type == "container" || container.error().kind() != ErrorKind::kNotFound)
       return std::unexpected(container.error());
   }
+  if (type.empty() || type == "volume") {
+    const auto volume = bulkhead::engine::find_volume(invocation.store, name);
+    if (volume && (type == "volume" || !is_image(invocation, name)))
+      return bulkhead::engine::inspect_volume(*volume);
+    if (type == "volume") return std::unexpected(volume.error());
+  }
   TRY_ASSIGN(const storage::Store store, storage::Store::open(invocation.store.root));
   auto image = inspect_image(store, name);
   if (!image && type.empty() && image.error().kind() == ErrorKind::kNotFound)
-    return fail(ErrorKind::kNotFound, "there is no container and no image " + quoted(name));
+    return fail(ErrorKind::kNotFound, "there is no container, image or volume " + quoted(name));
   return image;
 }
 
@@ -35,7 +47,7 @@ Result<int> inspect(const Invocation& invocation) {
   std::string type;
   const Option options[] = {
       {"format", 'f', &format, "FORMAT", "json (default), or a template such as {{.State.Pid}}"},
-      {"type", 0, &type, "TYPE", "container or image (default: the first that there is)"},
+      {"type", 0, &type, "TYPE", "container, image or volume (default: the first that there is)"},
   };
   TRY_ASSIGN(const Words words,
              parse({options, kUnsupported}, invocation.words, Positionals::kAnywhere));
@@ -49,8 +61,9 @@ Result<int> inspect(const Invocation& invocation) {
     return 0;
   }
   TRY(want_containers(words.positional, "inspect"));
-  if (!type.empty() && type != "container" && type != "image")
-    return fail(ErrorKind::kUsage, "--type " + quoted(type) + ": container or image is expected");
+  if (!type.empty() && type != "container" && type != "image" && type != "volume")
+    return fail(ErrorKind::kUsage,
+                "--type " + quoted(type) + ": container, image or volume is expected");
   const bool as_json = format.empty() || format == "json";
   if (!as_json) TRY_WITHIN("--format", templates::check(format));
   int code = 0;

@@ -71,8 +71,8 @@ Listing listing() {
 std::string mounts_text(const ListedContainer& container) {
   std::string text;
   if (container.record)
-    for (const std::string& bind : container.record->binds)
-      text.append(text.empty() ? "" : ",").append(bind.substr(0, bind.find(':')));
+    for (const auto& mount : container.record->mounts)
+      text.append(text.empty() ? "" : ",").append(mount.is_volume ? mount.name : mount.source);
   return text;
 }
 
@@ -116,8 +116,8 @@ std::string status_text(const ListedContainer& container, std::int64_t now) {
 }
 
 Result<ContainerFilter> ContainerFilter::read(std::span<const std::string> filters) {
-  constexpr std::array<std::string_view, 6> kKeys{"status", "name",     "id",
-                                                  "label",  "ancestor", "exited"};
+  constexpr std::array<std::string_view, 7> kKeys{"status",   "name",   "id",    "label",
+                                                  "ancestor", "exited", "volume"};
   constexpr std::array<std::string_view, 7> kStatuses{"created", "running", "paused",  "restarting",
                                                       "exited",  "dead",    "removing"};
   ContainerFilter filter;
@@ -126,7 +126,7 @@ Result<ContainerFilter> ContainerFilter::read(std::span<const std::string> filte
     const std::string_view key = next_field(value, '=');
     if (std::ranges::find(kKeys, key) == kKeys.end() || text.find('=') == std::string::npos)
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such filter",
-                  "there are status=, name=, id=, label=, ancestor= and exited=");
+                  "there are status=, name=, id=, label=, ancestor=, exited= and volume=");
     if (key == "status" && std::ranges::find(kStatuses, value) == kStatuses.end())
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such status",
                   "there are created, running, paused, restarting, exited and dead");
@@ -154,6 +154,10 @@ bool ContainerFilter::matches_one(const ListedContainer& container, std::string_
     return container.status == ContainerStatus::kExited &&
            container.life.exit_code == parse_number<int>(value);
   if (!container.record) return false;
+  if (key == "volume")
+    return std::ranges::any_of(container.record->mounts, [&](const auto& mount) {
+      return mount.destination == value || (mount.is_volume ? mount.name : mount.source) == value;
+    });
   std::string_view wanted = value;
   const bool has_value = value.find('=') != std::string_view::npos;
   const auto found = container.record->labels.find(std::string(next_field(wanted, '=')));

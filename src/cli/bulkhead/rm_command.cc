@@ -16,7 +16,7 @@ Result<int> rm(const Invocation& invocation) {
   bool volumes = false;
   const Option options[] = {
       {"force", 'f', &force, "", "kill the container first if it runs"},
-      {"volumes", 'v', &volumes, "", "also its anonymous volumes (which Bulkhead never makes)"},
+      {"volumes", 'v', &volumes, "", "also its anonymous volumes"},
       {"dead", 0, &dead, "", "all containers whose bulkhead run in the foreground was killed"},
   };
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
@@ -37,7 +37,8 @@ Result<int> rm(const Invocation& invocation) {
   for (const std::string& name : words.positional) {
     auto removed = bulkhead::engine::remove(
         invocation.store, name,
-        force ? bulkhead::engine::Force::kKill : bulkhead::engine::Force::kNo);
+        force ? bulkhead::engine::Force::kKill : bulkhead::engine::Force::kNo,
+        volumes ? bulkhead::engine::OwnVolumes::kRemove : bulkhead::engine::OwnVolumes::kKeep);
     // What is not there any more needs no force.
     if (removed || (force && removed.error().kind() == ErrorKind::kNotFound)) {
       if (removed) print(name + "\n");

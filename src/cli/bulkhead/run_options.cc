@@ -42,8 +42,6 @@ constexpr Unsupported kUnsupported[] = {
      "Docker and Podman take others: --runtime is their option"},
     {"use-api-socket", 0, "there is no daemon, and no socket of one",
      "give the container what it needs by --volume"},
-    {"volume-driver", 0, "there are no drivers of volumes", "mount it on the host and bind it"},
-    {"volumes-from", 0, "there are no named volumes yet", "name the same paths with --volume"},
 };
 
 constexpr std::string_view kExplanation =
@@ -120,9 +118,14 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
       {"tenant", 0, &run.tenant, "NAME", "whose container it is: tenants share no namespaces"},
       {"read-only", 0, &run.read_only, "", "make the root file system read-only", ValueKind::kText,
        "Files"},
-      {"volume", 'v', &run.volumes, "SRC:DST[:OPTS]",
-       "show a path of the host: ro, noidmap, noexec, bind, rslave"},
-      {"mount", 0, &run.mounts, "FIELDS", "type=bind|tmpfs,source=PATH,target=PATH,readonly, ..."},
+      {"volume", 'v', &run.volumes, "[SRC:]DST[:OPTS]",
+       "show a path of the host (ro, noidmap, noexec, bind, rslave), or a volume by its name (ro, "
+       "nocopy, noexec); DST alone: a new volume, which goes with --rm"},
+      {"volumes-from", 0, &run.volumes_from, "CONTAINER[:ro]",
+       "what another container has by --volume and --mount"},
+      {"volume-driver", 0, &run.volume_driver, "DRIVER", "local (default)"},
+      {"mount", 0, &run.mounts, "FIELDS",
+       "type=bind|tmpfs|volume,source=PATH|NAME,target=PATH,readonly, ..."},
       {"tmpfs", 0, &run.tmpfs, "DST[:OPTS]",
        "an empty file system in memory: size=64m, mode=1777, exec"},
       {"shm-size", 0, &run.shm_size, "SIZE", "size of /dev/shm (default: 64m)"},

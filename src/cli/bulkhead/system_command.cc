@@ -107,6 +107,7 @@ std::string overview() {
          "  check       look whether the store is whole, and repair it\n"
          "  df          print how much room the store takes\n"
          "  integrate   let another engine use bulkhead-runtime\n"
+         "  prune       remove containers that do not run, and images that nobody uses\n"
          "\n"
          "bulkhead system COMMAND --help says more about each.\n";
 }
@@ -114,6 +115,7 @@ std::string overview() {
 Result<int> system_command(const Invocation& invocation) {
   const std::string_view first = invocation.words.empty() ? "" : invocation.words.front();
   if (first == "df") return system_df({invocation.store, invocation.words.subspan(1)});
+  if (first == "prune") return system_prune({invocation.store, invocation.words.subspan(1)});
   if (first == "check") return system_check({invocation.store, invocation.words.subspan(1)});
   IntegrateOptions options;
   const std::vector<Option> table = integrate_options(options);
@@ -123,7 +125,7 @@ Result<int> system_command(const Invocation& invocation) {
     return 0;
   }
   if (words.positional.empty() || words.positional.front() != "integrate")
-    return fail(ErrorKind::kUsage, "say what to do: bulkhead system check, df or integrate",
+    return fail(ErrorKind::kUsage, "say what to do: bulkhead system check, df, integrate or prune",
                 "bulkhead system --help says more");
   return integrate(words, options);
 }
@@ -133,7 +135,7 @@ Result<int> system_command(const Invocation& invocation) {
 std::vector<Option> df_options(DfOptions& options) {
   return {
       {"format", 0, &options.format, "FORMAT", "table (default), json, or a template"},
-      {"verbose", 'v', &options.verbose, "", "each image and container"},
+      {"verbose", 'v', &options.verbose, "", "each image, container and volume"},
   };
 }
 

@@ -7,6 +7,7 @@
 #include "cli/bulkhead/system_options.h"
 #include "engine/image_time.h"
 #include "engine/images.h"
+#include "engine/volume_store.h"
 #include "storage/unpacker.h"
 
 namespace bulkhead::cli::engine {
@@ -20,7 +21,7 @@ std::string share(std::uint64_t part, std::uint64_t whole) {
   return text;
 }
 
-Listing summary(const images::DiskUse& use) {
+Listing summary(const images::DiskUse& use, const std::vector<images::VolumeUse>& volumes) {
   Listing listing({{"Type", "TYPE"},
                    {"TotalCount", "TOTAL"},
                    {"Active", "ACTIVE"},
@@ -42,6 +43,16 @@ Listing summary(const images::DiskUse& use) {
   }
   listing.add({"Containers", std::to_string(use.containers.size()), std::to_string(running),
                images::describe_size(size), share(stopped, size)});
+  std::size_t used = 0;
+  std::uint64_t of_volumes = 0;
+  std::uint64_t unused = 0;
+  for (const auto& volume : volumes) {
+    used += volume.listed.containers != 0;
+    of_volumes += volume.bytes;
+    if (volume.listed.containers == 0) unused += volume.bytes;
+  }
+  listing.add({"Local Volumes", std::to_string(volumes.size()), std::to_string(used),
+               images::describe_size(of_volumes), share(unused, of_volumes)});
   listing.add({"Images by path", std::to_string(use.path_images), "N/A",
                images::describe_size(use.path_bytes), share(use.path_bytes, use.path_bytes)});
   listing.add({"Broken downloads", "N/A", "N/A", images::describe_size(use.partial_bytes),
@@ -54,7 +65,8 @@ std::string ago(std::string_view time, std::int64_t now) {
   return parsed ? images::describe_duration(now - *parsed) + " ago" : "N/A";
 }
 
-Result<std::string> details(const images::DiskUse& use) {
+Result<std::string> details(const images::DiskUse& use,
+                            const std::vector<images::VolumeUse>& volumes) {
   const std::int64_t now = ::time(nullptr);
   Listing of_images({{"Repository", "REPOSITORY"},
                      {"Tag", "TAG"},
@@ -92,9 +104,16 @@ Result<std::string> details(const images::DiskUse& use) {
   for (const auto& each : use.containers)
     of_containers.add({each.id.substr(0, 12), each.image, images::describe_size(each.size),
                        ago(each.started, now), each.status, each.name});
+  Listing of_volumes({{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}},
+                     {"Name", "Links", "Size"});
+  for (const auto& each : volumes)
+    of_volumes.add({each.listed.volume.name, std::to_string(each.listed.containers),
+                    images::describe_size(each.bytes)});
+  TRY_ASSIGN(const std::string third, of_volumes.text("table"));
   TRY_ASSIGN(const std::string first, of_images.text("table"));
   TRY_ASSIGN(const std::string second, of_containers.text("table"));
-  return "Images space usage:\n\n" + first + "\nContainers space usage:\n\n" + second;
+  return "Images space usage:\n\n" + first + "\nContainers space usage:\n\n" + second +
+         "\nLocal Volumes space usage:\n\n" + third;
 }
 
 }  // namespace
@@ -114,12 +133,13 @@ Result<int> system_df(const Invocation& invocation) {
   if (options.verbose && !options.format.empty())
     return fail(ErrorKind::kUsage, "--verbose and --format exclude each other");
   TRY_ASSIGN(const images::DiskUse use, images::disk_use(invocation.store));
+  TRY_ASSIGN(const auto volumes, images::measure_volumes(invocation.store));
   if (options.verbose) {
-    TRY_ASSIGN(const std::string text, details(use));
+    TRY_ASSIGN(const std::string text, details(use, volumes));
     print(text);
     return 0;
   }
-  TRY_ASSIGN(const std::string text, summary(use).text(options.format));
+  TRY_ASSIGN(const std::string text, summary(use, volumes).text(options.format));
   print(text);
   return 0;
 }

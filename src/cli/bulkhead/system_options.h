@@ -25,6 +25,13 @@ struct DfOptions {
 };
 std::vector<Option> df_options(DfOptions& options);
 
+struct PruneEverythingOptions {
+  bool all = false;
+  bool force = false;
+  bool volumes = false;
+};
+std::vector<Option> prune_everything_options(PruneEverythingOptions& options);
+
 struct CheckOptions {
   bool repair = false;
   bool contents = false;
@@ -32,6 +39,7 @@ struct CheckOptions {
 std::vector<Option> check_options(CheckOptions& options);
 
 Result<int> system_df(const Invocation& invocation);
+Result<int> system_prune(const Invocation& invocation);
 Result<int> system_check(const Invocation& invocation);
 
 }  // namespace bulkhead::cli::engine

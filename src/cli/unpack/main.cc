@@ -7,6 +7,8 @@
 //   bulkhead-unpack --load STORE [FILE]             images of an archive, from FILE or standard input
 //   bulkhead-unpack --check STORE [repair] [contents]  a line for each finding, and one for the sum
 //   bulkhead-unpack --import STORE CONFIG NAME      a tar from standard input becomes an image
+//   bulkhead-unpack --tree STORE                    a tar from standard input into the empty directory
+//                                                   that descriptor 4 is
 //   bulkhead-unpack --save STORE FORMAT PATH IMAGE...  to standard output, or to the directory PATH; an
 //                                                   image is MANIFEST[=NAME[,NAME...]]
 //
@@ -27,6 +29,7 @@
 #include "cli/unpack/confinement.h"
 #include "cli/unpack/erofs_writer.h"
 #include "storage/unpack/check.h"
+#include "storage/unpack/extract_archive.h"
 #include "storage/unpack/import.h"
 #include "storage/unpack/import_tree.h"
 #include "storage/unpack/limits_file.h"
@@ -40,6 +43,7 @@ using namespace bulkhead;
 using Words = std::span<char* const>;
 
 constexpr int kProgress = 3;
+constexpr int kTarget = 4;
 
 int fail_with(const Error& error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
@@ -143,6 +147,14 @@ Result<void> import(Words words, storage::Confinement& confinement) {
   return {};
 }
 
+Result<void> extract(Words words, storage::Confinement& confinement) {
+  TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
+  TRY_ASSIGN(const auto notes,
+             storage::extract_archive(words[0], STDIN_FILENO, kTarget, confinement, limits));
+  note(notes);
+  return {};
+}
+
 Result<void> make_erofs(Words words, isolation::HostFacts host) {
   ::umask(0077);
   cli::LayeredErofsWriter confinement(std::move(host));
@@ -158,7 +170,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"--layers", 2, 2, layers}, {"--load", 1, 2, load},       {"--check", 1, 3, check},
-    {"--import", 3, 3, import}, {"--save", 4, 100'000, save},
+    {"--import", 3, 3, import}, {"--save", 4, 100'000, save}, {"--tree", 1, 1, extract},
 };
 constexpr Verb kUnpack{"", 2, 3, unpack};
 

@@ -20,6 +20,11 @@ Result<std::uint32_t> id_of(std::int64_t id, std::string_view path) {
   return static_cast<std::uint32_t>(id);
 }
 
+Result<void> unpacked(const EntryPath& path, Result<void> done) {
+  if (done) return done;
+  return std::unexpected(std::move(done).error().within("unpacking " + quoted(path.whole())));
+}
+
 class Extraction {
  public:
   Extraction(TarReader& reader, int directory, LayerActs& acts, const ExtractLimits& limits)
@@ -135,6 +140,7 @@ Result<void> Extraction::entry(TarEntry& entry) {
                 "the layer has more than " + std::to_string(limits_.entries) + " entries",
                 "if it is to be that large, raise `entries` in " + std::string(kLimitsFile));
   TRY_ASSIGN(const EntryPath path, parse_entry_path(entry.path, limits_.path_length));
+  if (!limits_.whiteouts) return unpacked(path, ordinary(entry, path));
   std::string_view rest = path.parent;
   while (!rest.empty()) {
     TRY_ASSIGN(const WhiteoutName name, parse_whiteout(next_field(rest, '/')));
@@ -145,10 +151,8 @@ Result<void> Extraction::entry(TarEntry& entry) {
   }
   TRY_ASSIGN(const WhiteoutName name, parse_whiteout(path.name));
   if (name.kind == Whiteout::kReserved) return {};
-  const auto done = name.kind != Whiteout::kNone ? whiteout(path, name) : ordinary(entry, path);
-  if (!done)
-    return std::unexpected(Error(done.error()).within("unpacking " + quoted(path.whole())));
-  return {};
+  return unpacked(path,
+                  name.kind != Whiteout::kNone ? whiteout(path, name) : ordinary(entry, path));
 }
 
 Result<ExtractReport> Extraction::finish() && {

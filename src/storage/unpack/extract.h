@@ -25,6 +25,8 @@ struct ExtractLimits {
   // Files of other than zeros seldom reach 20; gzip cannot pass 1032, zstd can 30,000.
   std::uint64_t ratio = 200;
   std::uint64_t ratio_from = std::uint64_t{1} << 30;
+  // Whether names that begin with ".wh." hide what lies below, as in a layer; else they are names.
+  bool whiteouts = true;
 };
 
 struct ExtractReport {

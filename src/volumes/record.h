@@ -1,0 +1,53 @@
+// What a volume is: its name, and the record that lies beside its content. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bulkhead::volumes {
+
+using Words = std::map<std::string, std::string>;
+
+// Docker's mark of a volume that nobody named.
+inline constexpr std::string_view kAnonymousLabel = "com.docker.volume.anonymous";
+
+struct Volume {
+  std::string name;
+  std::string created;  // RFC 3339
+  Words labels;
+  Words options;  // of the driver, as they were given
+  bool anonymous() const { return labels.contains(std::string(kAnonymousLabel)); }
+};
+
+// A letter or digit, then letters, digits and "_.-"; 2 to 255 bytes: neither a path nor hidden.
+bool is_volume_name(std::string_view text);
+
+enum class Kind {
+  kDirectory,  // in the store
+  kImage,      // in the store, an ext4 image file: it has a size
+  kBind,       // a directory of the host's
+};
+
+// What the options of the local driver mean.
+struct Meaning {
+  Kind kind = Kind::kDirectory;
+  std::uint64_t bytes = 0;                 // kImage
+  std::string device;                      // kBind: absolute
+  bool recursive = false;                  // kBind
+  bool read_only = false;                  // kBind
+  std::vector<std::string> mount_options;  // kBind: noexec, rslave, ...
+};
+
+// "type", "o", "device" and "size", as Docker has them. kUsage for what contradicts itself, kUnsupported
+// for file systems that would have to be mounted on the host.
+Result<Meaning> read_options(const Words& options);
+
+std::string encode(const Volume& volume);
+Result<Volume> decode_volume(std::string_view text);
+
+}  // namespace bulkhead::volumes
