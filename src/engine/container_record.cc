@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "engine/registry.h"
 #include "json/parse.h"
@@ -102,15 +104,6 @@ void read_mounts(const json::Value* mounts, std::vector<MountRecord>& out) {
   }
 }
 
-std::string_view name_of(supervise::LogDriver driver) {
-  switch (driver) {
-    case supervise::LogDriver::kNone: return "none";
-    case supervise::LogDriver::kJournald: return "journald";
-    case supervise::LogDriver::kJsonFile: break;
-  }
-  return "json-file";
-}
-
 std::string_view name_of(LifeStatus status) {
   switch (status) {
     case LifeStatus::kCreated: return "created";
@@ -157,6 +150,13 @@ std::string encode(const ContainerRecord& record) {
   writer.member("logMostBytes", record.log.most_bytes);
   writer.member("logMostFiles", record.log.most_files);
   writer.member("logCompress", record.log.compress);
+  writer.member("logAttributes", record.log.attributes_text());
+  list(writer, "logOptions", record.log_options);
+  writer.member("outputBytes", record.output_bytes);
+  if (record.health.enabled()) {
+    writer.key("health");
+    write_health_check(writer, record.health);
+  }
   writer.member("unrepeatable", record.unrepeatable);
   writer.member("remove", record.remove);
   writer.member("terminal", record.terminal);
@@ -211,6 +211,15 @@ Result<ContainerRecord> decode_container_record(std::string_view text) {
   members.read("logMostBytes", record.log.most_bytes);
   members.read("logMostFiles", record.log.most_files);
   members.read("logCompress", record.log.compress);
+  word.clear();
+  members.read("logAttributes", word);
+  record.log.attributes_size =
+      static_cast<std::uint16_t>(std::min(word.size(), record.log.attributes.size()));
+  word.copy(record.log.attributes.data(), record.log.attributes_size);
+  members.read("logOptions", record.log_options);
+  members.read("outputBytes", record.output_bytes);
+  if (const json::Value* const health = members.find("health"))
+    record.health = read_health_check(*health);
   members.read("unrepeatable", record.unrepeatable);
   members.read("remove", record.remove);
   members.read("terminal", record.terminal);
@@ -249,6 +258,7 @@ std::string encode(const LifeRecord& life) {
   writer.member("signal", life.signal);
   writer.member("oomKilled", life.oom_killed);
   writer.member("timedOut", life.timed_out);
+  writer.member("outputLimited", life.output_limited);
   writer.member("stoppedByUser", life.stopped_by_user);
   writer.member("error", life.error);
   writer.member("restarts", life.restarts);
@@ -274,6 +284,7 @@ Result<LifeRecord> decode_life_record(std::string_view text) {
   members.read("signal", life.signal);
   members.read("oomKilled", life.oom_killed);
   members.read("timedOut", life.timed_out);
+  members.read("outputLimited", life.output_limited);
   members.read("stoppedByUser", life.stopped_by_user);
   members.read("error", life.error);
   members.read("restarts", life.restarts);

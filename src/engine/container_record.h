@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/health.h"
 #include "engine/result.h"
 #include "isolation/request.h"
 #include "supervise/log_file.h"
@@ -57,6 +58,9 @@ struct ContainerRecord {
   std::int64_t timeout_milliseconds = -1;
   supervise::RestartPolicy restart;
   supervise::LogSettings log;
+  std::vector<std::string> log_options;  // as they were given
+  std::int64_t output_bytes = -1;        // that it may write before it is ended; -1: without end
+  HealthCheck health;
   std::string unrepeatable;  // why it cannot be started again; empty: it can
   bool remove = false;       // goes when it has ended
   bool terminal = false;
@@ -85,6 +89,7 @@ struct LifeRecord {
   int signal = 0;
   bool oom_killed = false;
   bool timed_out = false;
+  bool output_limited = false;
   bool stopped_by_user = false;
   std::string error;  // why it could not be started, or how its end got lost
   std::uint32_t restarts = 0;

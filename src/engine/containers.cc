@@ -84,7 +84,11 @@ Result<std::optional<ListedContainer>> look(const StoreOptions& options,
       tell_of_foreground(*seen, container);
       container.pid = seen->observation.init.pid.value();
     }
+    TRY_ASSIGN(container.health, read_health_record(directory->get()));
     return container;
+  }
+  if (container.record->health.enabled()) {
+    TRY_ASSIGN(container.health, read_health_record(directory->get()));
   }
   TRY_ASSIGN(container.life, read_life_record(directory->get()));
   container.name = container.record->name;
@@ -152,9 +156,14 @@ Result<std::optional<ListedContainer>> look_at(const StoreOptions& options,
                                                const storage::Store& store, const std::string& id) {
   bool needs_repair = false;
   TRY_ASSIGN(auto container, look(options, store, id, needs_repair));
-  if (!needs_repair) return container;
-  TRY(repair(options, id));
-  return look(options, store, id, needs_repair);
+  if (needs_repair) {
+    TRY(repair(options, id));
+    TRY_ASSIGN(container, look(options, store, id, needs_repair));
+  }
+  // As Docker has it: what does not run is not healthy.
+  if (container && container->health && !runs(container->status))
+    container->health->health = supervise::Health::kUnhealthy;
+  return container;
 }
 
 Result<std::vector<ListedContainer>> list(const StoreOptions& options) {

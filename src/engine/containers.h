@@ -38,6 +38,7 @@ struct ListedContainer {
   // Nothing for one that runs in the foreground of a `bulkhead run`.
   std::optional<ContainerRecord> record;
   LifeRecord life;
+  std::optional<HealthRecord> health;  // nothing without a health check
   StorageRecord storage;
 };
 

@@ -8,6 +8,7 @@
 #include "engine/containers.h"
 #include "engine/ending.h"
 #include "engine/events.h"
+#include "engine/health_run.h"
 #include "engine/holdings.h"
 #include "engine/launching.h"
 #include "engine/make_record.h"
@@ -37,9 +38,6 @@ template <class Warning>
 Result<Made> make(const RunOptions& options, Warning warn) {
   TRY(read_life_choices(options));
   TRY_ASSIGN(Prepared prepared, prepare(options));
-  if (prepared.wish.limits.output_bytes)
-    return fail(ErrorKind::kUsage, "--output-limit goes with a run in the foreground",
-                "--log-opt max-size limits what is kept of the output of a detached container");
   TRY(storage::snapshotter_of(prepared.wish.storage.layers)
           .prepare(prepared.store, storage::lower_paths(prepared.record)));
   Circumstances& circumstances = prepared.circumstances;
@@ -58,7 +56,7 @@ Result<Made> make(const RunOptions& options, Warning warn) {
   TRY_ASSIGN(Composed composed, compose(prepared.wish, prepared.image, circumstances));
   TRY(oci::validate(composed.spec));
   for (const std::string& warning : prepared.warnings) warn(warning);
-  ContainerRecord record = make_record(options, prepared, composed);
+  TRY_ASSIGN(ContainerRecord record, make_record(options, prepared, composed));
   // Moved from in this order: the holdings refer to the store's descriptor, which does not change.
   return Made{std::move(prepared), std::move(holdings), std::move(composed), std::move(record)};
 }
@@ -81,6 +79,8 @@ class Running : public supervise::Work {
 
   void clear_away() override { (void)repair(store_, id_); }
 
+  supervise::Health check_health(bool starting) override;
+
  protected:
   // A container that is in the store already.
   virtual Result<void> start(const supervise::Handover& handover, std::uint32_t restarts);
@@ -88,6 +88,15 @@ class Running : public supervise::Work {
   const StoreOptions& store_;
   std::string id_;
 };
+
+supervise::Health Running::check_health(bool starting) {
+  const auto store = storage::Store::open(store_.root);
+  const auto directory = store ? open_container(store->get(), id_) : Result<Fd>();
+  if (!store || !directory) return supervise::Health::kStarting;
+  const auto record = read_container_record(directory->get());
+  if (!record || !*record) return supervise::Health::kStarting;
+  return run_health_check(store_, id_, (*record)->health, starting);
+}
 
 // The container's clocks begin now where they began at its first start.
 void set_clocks(oci::Spec& spec) {

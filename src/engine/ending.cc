@@ -94,6 +94,7 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
     life.exit_code = ended.exit.shell_code();
     life.signal = ended.exit.signal;
     life.timed_out = ended.timed_out;
+    life.output_limited = ended.output_limited;
     account(state_root, id, life);
     died = true;
   }

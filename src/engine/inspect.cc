@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "engine/detached.h"
 #include "engine/inspect_layers.h"
+#include "engine/log_choice.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "json/writer.h"
@@ -105,8 +106,44 @@ class Document {
     writer_.member("StartedAt", time(container_.started));
     writer_.member("FinishedAt", time(life.finished));
     writer_.member("TimedOut", life.timed_out);
+    writer_.member("OutputLimited", life.output_limited);
     if (life.peak_memory_bytes) writer_.member("PeakMemory", *life.peak_memory_bytes);
     if (life.cpu_nanoseconds) writer_.member("CpuNanoseconds", *life.cpu_nanoseconds);
+    if (container_.health) health(*container_.health);
+    writer_.end_object();
+  }
+
+  void health(const HealthRecord& health) {
+    writer_.key("Health");
+    writer_.begin_object();
+    writer_.member("Status", name_of(health.health));
+    writer_.member("FailingStreak", health.failing_streak);
+    writer_.key("Log");
+    writer_.begin_array();
+    for (const HealthResult& result : health.log) {
+      writer_.begin_object();
+      writer_.member("Start", result.start);
+      writer_.member("End", result.end);
+      writer_.member("ExitCode", result.exit_code);
+      writer_.member("Output", result.output);
+      writer_.end_object();
+    }
+    writer_.end_array();
+    writer_.end_object();
+  }
+
+  // In nanoseconds, as Docker has it.
+  void health_check(const HealthCheck& check) {
+    const supervise::HealthSettings& settings = check.settings;
+    constexpr std::int64_t kNanoseconds = 1'000'000;
+    writer_.key("Healthcheck");
+    writer_.begin_object();
+    list("Test", check.test);
+    writer_.member("Interval", settings.interval * kNanoseconds);
+    writer_.member("Timeout", settings.timeout * kNanoseconds);
+    writer_.member("StartPeriod", settings.start_period * kNanoseconds);
+    writer_.member("StartInterval", settings.start_interval * kNanoseconds);
+    writer_.member("Retries", settings.retries);
     writer_.end_object();
   }
 
@@ -140,13 +177,11 @@ class Document {
     list_or_null("Binds", known.binds);
     writer_.key("LogConfig");
     writer_.begin_object();
-    writer_.member("Type", known.log.driver == supervise::LogDriver::kNone ? "none" : "json-file");
+    writer_.member("Type", name_of(known.log.driver));
     writer_.key("Config");
     writer_.begin_object();
-    if (known.log.driver == supervise::LogDriver::kJsonFile) {
-      writer_.member("max-file", std::to_string(known.log.most_files));
-      writer_.member("max-size", std::to_string(known.log.most_bytes));
-    }
+    for (const auto& [name, value] : log_options_of(known.log, known.log_options))
+      writer_.member(name, value);
     writer_.end_object();
     writer_.end_object();
     writer_.member("NetworkMode", known.network);
@@ -239,6 +274,7 @@ class Document {
     if (record())
       for (const auto& [key, value] : record()->labels) writer_.member(key, value);
     writer_.end_object();
+    if (record() && record()->health.enabled()) health_check(record()->health);
     if (!container_.stop_signal.empty()) writer_.member("StopSignal", container_.stop_signal);
     writer_.member("StopTimeout", container_.stop_timeout);
     writer_.end_object();

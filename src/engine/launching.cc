@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "engine/events.h"
+#include "engine/log_choice.h"
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "runtime/create.h"
@@ -82,7 +83,9 @@ supervise::Settings settings_of(const ContainerRecord& record, const oci::Spec& 
   supervise::Settings settings;
   settings.restart = record.restart;
   settings.timeout_milliseconds = record.timeout_milliseconds;
+  settings.most_output_bytes = record.output_bytes;
   settings.log = record.log;
+  settings.health = record.health.settings;
   settings.terminal = spec.process->terminal;
   settings.stdin_once = record.stdin_once;
   return settings;
@@ -119,6 +122,7 @@ Result<runtime::Container> make(const ToLaunch& container, OverlayRoot& root) {
 }  // namespace
 
 Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Handover& handover) {
+  TRY(check_log(container.record.log));
   supervise::Launched launched;
   launched.settings = settings_of(container.record, container.spec);
   TRY(arrange_streams(container, launched));
@@ -137,6 +141,8 @@ Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Hand
   // Before anybody can see it end.
   record_event(container.store, EventSubject::of(container.record), "start");
   auto handed = write_life_record(container.directory.get(), life);
+  if (handed && container.record.health.enabled())
+    handed = reset_health_record(container.directory.get());
   if (handed) handed = handover.give(launched);
   if (handed) return {};
   (void)launched.init.send_signal(SIGKILL);

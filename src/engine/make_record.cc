@@ -3,61 +3,11 @@
 #include "base/text.h"
 #include "engine/container_volumes.h"
 #include "engine/holdings.h"
-#include "engine/values.h"
+#include "engine/log_choice.h"
 #include "runtime/record.h"
 
 namespace bulkhead::engine {
 namespace {
-
-// A program that never stops talking does not fill the disk.
-constexpr std::int64_t kDefaultLogBytes = 100 << 20;
-constexpr std::int32_t kDefaultLogFiles = 2;
-constexpr std::int32_t kMostLogFiles = 1000;
-
-std::unexpected<Error> refuse(std::string_view option, std::string_view why,
-                              std::string hint = {}) {
-  return fail(ErrorKind::kUsage, "--log-opt " + quoted(option) + ": " + std::string(why),
-              std::move(hint));
-}
-
-Result<void> read_log_option(std::string_view option, supervise::LogSettings& log) {
-  std::string_view value = option;
-  const std::string_view name = next_field(value, '=');
-  if (log.driver != supervise::LogDriver::kJsonFile)
-    return refuse(option, "this log driver has no such option", "json-file has it");
-  if (name == "max-size") {
-    if (value == "-1") {
-      log.most_bytes = -1;
-      return {};
-    }
-    const auto bytes = parse_bytes(value);
-    if (!bytes || *bytes < 4096)
-      return refuse(option, "a size such as 10m is expected, at least 4k, or -1 for no limit");
-    log.most_bytes = *bytes;
-  } else if (name == "max-file") {
-    const auto files = parse_number<std::int32_t>(value);
-    if (!files || *files < 1 || *files > kMostLogFiles)
-      return refuse(option, "a number from 1 to 1000 is expected");
-    log.most_files = *files;
-  } else {
-    return refuse(option, "there is no such option", "json-file has max-size and max-file");
-  }
-  return {};
-}
-
-Result<supervise::LogSettings> read_log_choice(const RunOptions& options) {
-  supervise::LogSettings log;
-  log.most_bytes = kDefaultLogBytes;
-  log.most_files = kDefaultLogFiles;
-  if (options.log_driver == "none")
-    log.driver = supervise::LogDriver::kNone;
-  else if (options.log_driver != "json-file")
-    return fail(ErrorKind::kUsage,
-                "--log-driver " + quoted(options.log_driver) + ": there is no such driver",
-                "there are json-file and none");
-  for (const std::string& option : options.log_options) TRY(read_log_option(option, log));
-  return log;
-}
 
 // What a start from the record cannot make again; empty: nothing.
 std::string unrepeatable(const Prepared& prepared) {
@@ -76,12 +26,15 @@ Result<LifeChoices> read_life_choices(const RunOptions& options) {
   if (options.remove && choices.restart.kind != supervise::RestartKind::kNo)
     return fail(ErrorKind::kUsage, "--restart and --rm contradict each other");
   TRY_ASSIGN(choices.log, read_log_choice(options));
+  // In the foreground nothing is logged.
+  if (options.detach) TRY(check_log(choices.log));
+  TRY(check_health_flags(options));
   return choices;
 }
 
-ContainerRecord make_record(const RunOptions& options, const Prepared& prepared,
-                            const Composed& composed) {
-  const LifeChoices choices = read_life_choices(options).value_or(LifeChoices{});
+Result<ContainerRecord> make_record(const RunOptions& options, const Prepared& prepared,
+                                    const Composed& composed) {
+  TRY_ASSIGN(const LifeChoices choices, read_life_choices(options));
   const Circumstances& circumstances = prepared.circumstances;
   const Wish& wish = prepared.wish;
   const auto& image = prepared.image.config;
@@ -108,7 +61,15 @@ ContainerRecord make_record(const RunOptions& options, const Prepared& prepared,
   record.stop_timeout = wish.metadata.stop_timeout_seconds.value_or(10);
   record.timeout_milliseconds = wish.timeout_milliseconds.value_or(-1);
   record.restart = choices.restart;
-  record.log = choices.log;
+  TRY_ASSIGN(record.log, compose_log(options, {.id = record.id,
+                                               .name = record.name,
+                                               .image = record.image,
+                                               .image_id = record.image_id,
+                                               .labels = composed.labels,
+                                               .env = composed.spec.process->env}));
+  record.log_options = options.log_options;
+  record.output_bytes = wish.limits.output_bytes.value_or(-1);
+  record.health = prepared.health;
   record.remove = options.remove;
   record.terminal = wish.terminal;
   record.open_stdin = options.interactive;
@@ -136,6 +97,7 @@ LifeRecord life_of(const RunResult& result) {
   life.signal = result.exit.signal;
   life.oom_killed = result.oom_killed;
   life.timed_out = result.timed_out;
+  life.output_limited = result.output_limited;
   life.peak_memory_bytes = result.peak_memory_bytes;
   life.cpu_nanoseconds = result.cpu_nanoseconds;
   return life;

@@ -17,8 +17,8 @@ struct LifeChoices {
 Result<LifeChoices> read_life_choices(const RunOptions& options);
 
 // `options` have been checked by read_life_choices().
-ContainerRecord make_record(const RunOptions& options, const Prepared& prepared,
-                            const Composed& composed);
+Result<ContainerRecord> make_record(const RunOptions& options, const Prepared& prepared,
+                                    const Composed& composed);
 
 LifeRecord life_of(const RunResult& result);
 

@@ -59,6 +59,13 @@ struct RunOptions {
   std::optional<std::string> tenant;
   std::optional<std::string> stop_signal;
   std::optional<std::string> stop_timeout;
+  std::optional<std::string> health_command;
+  std::optional<std::string> health_interval;
+  std::optional<std::string> health_timeout;
+  std::optional<std::string> health_retries;
+  std::optional<std::string> health_start_period;
+  std::optional<std::string> health_start_interval;
+  bool no_health_check = false;
   std::string container_id_file;
   bool pass_signals = true;
 

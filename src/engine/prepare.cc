@@ -286,7 +286,9 @@ Result<Prepared> prepare(const RunOptions& options) {
                     std::move(circumstances),
                     std::move(chosen.lock),
                     {},
+                    {},
                     {}};
+  TRY_ASSIGN(prepared.health, choose_health_check(options, prepared.image.config));
   TRY(find_named(options, prepared));
   describe_storage(prepared);
   choose_apparmor(prepared.wish.security, prepared);

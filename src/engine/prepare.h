@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "engine/compose.h"
+#include "engine/health.h"
 #include "engine/holdings.h"
 #include "engine/joining.h"
 #include "engine/options.h"
@@ -30,6 +31,7 @@ struct Prepared {
   Fd image_lock;                      // ChosenImage::lock
   std::vector<std::string> warnings;  // defaults that this host cannot offer, and what flags open
   std::optional<Joined> joined;       // what circumstances.joined names, held
+  HealthCheck health;
 };
 
 Result<Prepared> prepare(const RunOptions& options);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "engine/container_volumes.h"
 #include "engine/events.h"
+#include "engine/health_run.h"
 #include "engine/holdings.h"
 #include "engine/make_record.h"
 #include "engine/overlay_root.h"
@@ -69,9 +70,11 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
 }
 
 Result<void> stand_by(runtime::Container& container, const runtime::SignalRelay& signals,
-                      const Wish& wish, runtime::OutputPump* output, RunResult& result) {
+                      const Wish& wish, runtime::OutputPump* output, runtime::Chore& chore,
+                      RunResult& result) {
   container.directory.unlock();
   runtime::Watch watch;
+  watch.chore = &chore;
   watch.time.milliseconds = static_cast<int>(wish.timeout_milliseconds.value_or(-1));
   watch.output = output;
   if (wish.limits.output_bytes)
@@ -122,7 +125,7 @@ void account(RunResult& result, const runtime::Container& container, const RunOp
 // The container stays in the store, for `start`, `inspect` and the like.
 Result<void> keep(Holdings& holdings, const RunOptions& options, const Prepared& prepared,
                   const Composed& composed, const RunResult& result) {
-  const ContainerRecord record = make_record(options, prepared, composed);
+  TRY_ASSIGN(const ContainerRecord record, make_record(options, prepared, composed));
   TRY(holdings.write(record, oci::encode(composed.spec), life_of(result)));
   holdings.stay();
   return {};
@@ -168,6 +171,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   OverlayRoot root(holdings.snapshot());
   if (!options.container_id_file.empty())
     TRY(write_id_file(options.container_id_file, circumstances.id));
+  if (prepared.health.enabled()) TRY(reset_health_record(holdings.directory().get()));
   TRY_ASSIGN(std::optional<runtime::OutputPump> output, divert_output(prepared.wish));
   auto launched = launch(prepared, options, composed, root);
   if (output) TRY(output->restore());
@@ -182,7 +186,10 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   for (const auto* warnings : {&prepared.warnings, &container.warnings})
     for (const std::string& warning : *warnings) warn(warning);
 
-  auto stood_by = stand_by(container, signals, prepared.wish, output ? &*output : nullptr, result);
+  auto stood_by = [&] {
+    ForegroundChecks checks(options.store, circumstances.id, prepared.health, signals.original());
+    return stand_by(container, signals, prepared.wish, output ? &*output : nullptr, checks, result);
+  }();
   if (stood_by) account(result, container, options, warn);
   if (result.oom_killed) record_event(options.store, subject, "oom");
   record_event(options.store, subject, "die",

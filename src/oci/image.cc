@@ -52,6 +52,15 @@ void fields(auto& visit, Any<Manifest> auto& manifest) {
 
 void fields(auto&, Any<Nothing> auto&) {}
 
+void fields(auto& visit, Any<HealthTest> auto& health) {
+  visit.optional("Test", health.test);
+  visit.optional("Interval", health.interval);
+  visit.optional("Timeout", health.timeout);
+  visit.optional("StartPeriod", health.start_period);
+  visit.optional("StartInterval", health.start_interval);
+  visit.optional("Retries", health.retries);
+}
+
 void fields(auto& visit, Any<ExecutionParameters> auto& config) {
   visit.optional("User", config.user);
   visit.optional("ExposedPorts", config.exposed_ports);
@@ -62,6 +71,8 @@ void fields(auto& visit, Any<ExecutionParameters> auto& config) {
   visit.optional("WorkingDir", config.working_dir);
   visit.text("Labels", config.labels);
   visit.optional("StopSignal", config.stop_signal);
+  visit.optional("Healthcheck", config.healthcheck);
+  visit.optional("Shell", config.shell);
 }
 
 void fields(auto& visit, Any<LayerIds> auto& rootfs) {

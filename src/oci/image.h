@@ -97,6 +97,16 @@ std::string_view own_architecture();
 struct Nothing {};
 using NameSet = std::map<std::string, Nothing>;
 
+// Docker's extension. Times in nanoseconds; 0: not said.
+struct HealthTest {
+  std::vector<std::string> test;  // {"NONE"}, {"CMD", program, ...}, {"CMD-SHELL", text}
+  std::int64_t interval = 0;
+  std::int64_t timeout = 0;
+  std::int64_t start_period = 0;
+  std::int64_t start_interval = 0;
+  std::int64_t retries = 0;
+};
+
 struct ExecutionParameters {
   std::string user;       // "name", "uid", "name:group", "uid:gid", ...
   NameSet exposed_ports;  // "8080/tcp"
@@ -107,6 +117,8 @@ struct ExecutionParameters {
   std::string working_dir;
   std::map<std::string, std::string> labels;
   std::string stop_signal;  // "SIGTERM", "15"
+  std::optional<HealthTest> healthcheck;
+  std::vector<std::string> shell;  // of the shell forms; empty: /bin/sh -c
 };
 
 struct LayerIds {

@@ -181,7 +181,7 @@ struct Attached {
 
 Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spec,
                                 const ContainerDirectory& directory, const Record& record,
-                                const PidFd& init, std::uint32_t preserved) {
+                                const PidFd& init, std::uint32_t preserved, int group) {
   isolation::Request request{.spec = spec, .container_id = record.id, .bundle = record.bundle};
   request.joining = true;
   request.preserved_descriptors = preserved;
@@ -220,7 +220,7 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   input.cgroup_files = files;
   launch::LaunchOptions launch_options;
   launch_options.program = spec.process->args[0];
-  launch_options.clone.cgroup = unified ? unified.get() : -1;
+  launch_options.clone.cgroup = group >= 0 ? group : unified.get();
   Joining joining(plan, record, std::move(console_receiver));
   (void)directory;
 
@@ -251,28 +251,43 @@ Result<Attached> launch_process(const ExecOptions& options, const oci::Spec& spe
   return Attached{std::move(process), joining.take_terminal(), warnings_of(plan)};
 }
 
-}  // namespace
+// A container that runs, and the process that is wanted in it.
+struct Target {
+  ContainerDirectory directory;
+  Record record;
+  PidFd init;
+  oci::Spec spec;  // its process is the wanted one
+};
 
-Result<ExecResult> exec_in_container(const ExecOptions& options) {
-  TRY_ASSIGN(const ContainerDirectory directory,
+Result<Target> find_target(const ExecOptions& options) {
+  TRY_ASSIGN(ContainerDirectory directory,
              ContainerDirectory::open(options.common.state_root, options.id));
-  TRY_ASSIGN(const Record record, directory.read_record());
+  TRY_ASSIGN(Record record, directory.read_record());
   TRY_ASSIGN(const Observation observed, directory.observe(record));
   TRY(check_running(observed, options.ignore_paused));
-  TRY_ASSIGN(const PidFd init, ContainerDirectory::hold(observed.init));
+  TRY_ASSIGN(PidFd init, ContainerDirectory::hold(observed.init));
   TRY_ASSIGN(const std::string config, directory.read_config());
   TRY_ASSIGN(oci::Spec spec, oci::decode_spec(config));
   TRY_ASSIGN(spec.process, wanted_process(spec, options));
-  if (spec.process->terminal && options.detach && options.console_socket.empty())
+  return Target{std::move(directory), std::move(record), std::move(init), std::move(spec)};
+}
+
+}  // namespace
+
+Result<ExecResult> exec_in_container(const ExecOptions& options) {
+  TRY_ASSIGN(Target target, find_target(options));
+  oci::Process& process = *target.spec.process;
+  if (process.terminal && options.detach && options.console_socket.empty())
     return fail(ErrorKind::kUsage, "a detached process with a terminal needs --console-socket");
-  if (!spec.process->terminal && !options.console_socket.empty())
+  if (!process.terminal && !options.console_socket.empty())
     return fail(ErrorKind::kUsage, "--console-socket is of use only with a terminal",
                 "set process.terminal or give --tty");
-  if (spec.process->terminal && !spec.process->console_size && options.console_socket.empty())
-    spec.process->console_size = own_terminal_size();
-  TRY_ASSIGN(const std::uint32_t preserved, pass_descriptors(*spec.process, options.preserve_fds));
+  if (process.terminal && !process.console_size && options.console_socket.empty())
+    process.console_size = own_terminal_size();
+  TRY_ASSIGN(const std::uint32_t preserved, pass_descriptors(process, options.preserve_fds));
   TRY_ASSIGN(const SignalRelay signals, SignalRelay::start());
-  TRY_ASSIGN(Attached attached, launch_process(options, spec, directory, record, init, preserved));
+  TRY_ASSIGN(Attached attached, launch_process(options, target.spec, target.directory,
+                                               target.record, target.init, preserved, -1));
   ExecResult result;
   result.warnings = std::move(attached.warnings);
   if (options.detach) return result;
@@ -285,6 +300,18 @@ Result<ExecResult> exec_in_container(const ExecOptions& options) {
   }
   result.exit = *exit;
   return result;
+}
+
+Result<GroupedProcess> start_in_own_group(const ExecOptions& options, std::string_view group) {
+  TRY_ASSIGN(const Target target, find_target(options));
+  TRY_ASSIGN(ExecGroup own, ExecGroup::make(target.record.cgroup_directories, group));
+  auto launched = launch_process(options, target.spec, target.directory, target.record, target.init,
+                                 0, own.directory());
+  if (!launched) {
+    own.end(PidFd());
+    return std::unexpected(std::move(launched).error());
+  }
+  return GroupedProcess{std::move(launched->process), std::move(own)};
 }
 
 }  // namespace bulkhead::runtime

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/exec_group.h"
 #include "runtime/options.h"
 #include "sys/pidfd.h"
 
@@ -17,5 +18,14 @@ struct ExecResult {
 // Runs the process; attached, until it ends (its exit status), or with `detach` until it has been
 // executed (0). The errors carry kCommandNotFound or kCommandNotExecutable for the program's sake.
 Result<ExecResult> exec_in_container(const ExecOptions& options);
+
+// A process that the caller, its parent, stands by: it and all that it starts are in a group of their
+// own beneath the container's.
+struct GroupedProcess {
+  PidFd process;
+  ExecGroup group;
+};
+// Until it has been executed; its standard streams are ours, without a terminal.
+Result<GroupedProcess> start_in_own_group(const ExecOptions& options, std::string_view group);
 
 }  // namespace bulkhead::runtime

@@ -107,7 +107,7 @@ Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay&
   std::optional<TerminalPump> pump;
   if (terminal)
     pump.emplace(std::move(terminal), STDIN_FILENO, STDOUT_FILENO, watch.terminal_bytes);
-  constexpr std::size_t kFirstOfPump = 4;
+  constexpr std::size_t kFirstOfPump = 5;
   constexpr std::size_t kFirstOfOutput = kFirstOfPump + TerminalPump::kPollItems;
   std::array<struct pollfd, TerminalPump::kPollItems> pump_items;
   std::array<struct pollfd, OutputPump::kPollItems> output_items;
@@ -126,9 +126,12 @@ Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay&
     items[1] = {signals.get(), POLLIN, 0};
     items[2] = {timer ? timer.get() : -1, POLLIN, 0};
     items[3] = {ready ? -1 : notify.get(), POLLIN, 0};
+    items[4] = {watch.chore != nullptr ? watch.chore->descriptor() : -1, POLLIN, 0};
     std::ranges::copy(pump_items, items.begin() + kFirstOfPump);
     std::ranges::copy(output_items, items.begin() + kFirstOfOutput);
-    if (::poll(items.data(), items.size(), -1) < 0) {
+    const int wait = watch.chore != nullptr ? watch.chore->wait_milliseconds() : -1;
+    const int happened = ::poll(items.data(), items.size(), wait);
+    if (happened < 0) {
       if (errno == EINTR) continue;
       return std::unexpected(Error(SysError{"poll", errno}));
     }
@@ -136,6 +139,7 @@ Result<ExitStatus> supervise_foreground(const PidFd& process, const SignalRelay&
     // A host that does not listen must not end the container: it is asked once.
     if (items[3].revents != 0) ready = notify.serve(process).value_or(true);
     if (items[0].revents != 0) break;
+    if (watch.chore != nullptr && (happened == 0 || items[4].revents != 0)) watch.chore->act();
     if (items[2].revents != 0) {
       watch.time.reached = true;
       timer.reset();

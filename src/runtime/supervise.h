@@ -60,6 +60,15 @@ enum class SignalPolicy {
   kKeep,  // those that would end us end the container
 };
 
+// Something of the caller's that is to be done now and then.
+class Chore {
+ public:
+  virtual ~Chore() = default;
+  virtual int wait_milliseconds() = 0;    // until act() is to be called; -1: not by time
+  virtual int descriptor() const = 0;  // act() is to be called when it is readable; -1: none
+  virtual void act() = 0;
+};
+
 // What else there is to do while a container runs.
 struct Watch {
   TimeLimit time;
@@ -68,6 +77,7 @@ struct Watch {
   bool output_exceeded = false;
   SignalPolicy policy = SignalPolicy::kPassOn;
   int ended_by_signal = 0;  // kKeep: which one
+  Chore* chore = nullptr;
 };
 
 // As below, and watches.

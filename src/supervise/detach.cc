@@ -45,6 +45,10 @@ SysResult<void> leave_caller(std::span<const int> kept) noexcept {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::dup2(nothing.get(), stream) < 0) return sys_fail("dup2");
   nothing.reset();
+  return close_all_but(kept);
+}
+
+SysResult<void> close_all_but(std::span<const int> kept) noexcept {
   std::array<unsigned, kMostKept> numbers{};
   std::size_t count = 0;
   for (const int fd : kept) {

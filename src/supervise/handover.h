@@ -7,7 +7,8 @@
 #include <string>
 
 #include "base/result.h"
-#include "supervise/log_file.h"
+#include "supervise/health.h"
+#include "supervise/log.h"
 #include "supervise/restart.h"
 #include "sys/fd.h"
 #include "sys/pidfd.h"
@@ -18,7 +19,9 @@ namespace bulkhead::supervise {
 struct Settings {
   RestartPolicy restart;
   std::int64_t timeout_milliseconds = -1;
+  std::int64_t most_output_bytes = -1;  // then it is ended; -1: without end
   LogSettings log;
+  HealthSettings health;
   bool terminal = false;
   bool stdin_once = false;  // the first client's end of input is the container's
 };

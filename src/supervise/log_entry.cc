@@ -97,7 +97,7 @@ std::string_view TimeText::of(const timespec& time) noexcept {
 }
 
 std::size_t encode_entry(char* out, std::string_view line, std::string_view stream,
-                         std::string_view time) noexcept {
+                         std::string_view time, std::string_view attributes) noexcept {
   Output to(out);
   to.add(R"({"log":")");
   std::size_t plain = 0;  // where the bytes begin that go out as they are
@@ -124,7 +124,13 @@ std::size_t encode_entry(char* out, std::string_view line, std::string_view stre
   to.add(line.substr(plain));
   to.add(R"(","stream":")");
   to.add(stream);
-  to.add(R"(","time":")");
+  if (attributes.empty()) {
+    to.add(R"(","time":")");
+  } else {
+    to.add(R"(","attrs":)");
+    to.add(attributes);
+    to.add(R"(,"time":")");
+  }
   to.add(time);
   to.add("\"}\n");
   return to.size();
@@ -137,8 +143,13 @@ std::optional<LogEntry> decode_entry(std::string_view line) {
   const json::Value* const stream = document->root().find("stream");
   const json::Value* const time = document->root().find("time");
   if (text == nullptr || stream == nullptr || time == nullptr) return std::nullopt;
-  return LogEntry{std::string(text->as_string()), stream->as_string() == "stderr",
-                  std::string(time->as_string())};
+  LogEntry entry{std::string(text->as_string()), stream->as_string() == "stderr",
+                 std::string(time->as_string()),
+                 {}};
+  if (const json::Value* const attributes = document->root().find("attrs"))
+    for (const json::Member& member : attributes->members())
+      entry.attributes.emplace_back(member.key, member.value.as_string());
+  return entry;
 }
 
 }  // namespace bulkhead::supervise

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kBufferSize = 256 * 1024;
 constexpr std::size_t kFlushAt = 64 * 1024;
 constexpr std::size_t kFlood = 8 * 1024;
-static_assert(kFlushAt + kMostEntry <= kBufferSize);
+static_assert(kFlushAt + kMostEntry + kMostLogAttributes <= kBufferSize);
 
 // One for the process: a monitor has one log. Pages that nobody touches cost nothing.
 alignas(4096) char buffer[kBufferSize];
@@ -51,7 +51,7 @@ bool LogFile::open() noexcept {
 
 void LogFile::add(std::string_view line, std::string_view stream, const timespec& now) noexcept {
   if (lost_bytes_ != reported_) report_loss(now);
-  used_ += encode_entry(buffer + used_, line, stream, time_.of(now));
+  used_ += encode_entry(buffer + used_, line, stream, time_.of(now), settings_.attributes_text());
   buffered_ += line.size();
   if (used_ >= kFlushAt || (settings_.most_bytes > 0 &&
                             size_ + static_cast<std::int64_t>(used_) >= settings_.most_bytes))
@@ -132,5 +132,33 @@ void LogFile::rotate() noexcept {
 }
 
 bool LogFile::take_rotated() noexcept { return std::exchange(rotated_, false); }
+
+Fd LogFile::open_uncompressed() const noexcept {
+  std::array<char, 40> name;
+  for (int number = settings_.most_files - 1; number >= 1; --number) {
+    (void)rotated_name(name, number, false);
+    auto file = open_at(directory_, name.data(), O_RDONLY | O_NOFOLLOW);
+    if (file) return *std::move(file);
+  }
+  return {};
+}
+
+void LogFile::take_compressed(ino_t original) noexcept {
+  std::array<char, 40> plain;
+  std::array<char, 40> compressed;
+  for (int number = 1; number < settings_.most_files; ++number) {
+    (void)rotated_name(plain, number, false);
+    struct stat status{};
+    if (::fstatat(directory_, plain.data(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        status.st_ino != original)
+      continue;
+    // In this order: a reader that finds the one gone finds the other.
+    (void)rotated_name(compressed, number, true);
+    if (::renameat(directory_, kCompressedLog, directory_, compressed.data()) == 0)
+      (void)::unlinkat(directory_, plain.data(), 0);
+    return;
+  }
+  (void)::unlinkat(directory_, kCompressedLog, 0);
+}
 
 }  // namespace bulkhead::supervise

@@ -3,10 +3,13 @@
 // when the disk is full they are lost and counted, and the log says so once it can be written again.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstdint>
 #include <string_view>
 
+#include "supervise/log.h"
 #include "supervise/log_entry.h"
 #include "sys/error.h"
 #include "sys/fd.h"
@@ -15,31 +18,24 @@ namespace bulkhead::supervise {
 
 inline constexpr const char* kLogFile = "container.log";
 
-enum class LogDriver : std::uint8_t { kNone, kJsonFile, kJournald };
-
-// Plain data: it crosses from one process to another.
-struct LogSettings {
-  LogDriver driver = LogDriver::kJsonFile;
-  std::int64_t most_bytes = -1;  // of one file; -1: without end
-  std::int32_t most_files = 1;
-  bool compress = false;
-};
-
-class LogFile {
+class LogFile final : public Log {
  public:
   // `directory`: borrowed; the files are made there. Appends to what is there.
   LogFile(int directory, const LogSettings& settings) noexcept;
 
   // One line, or a part of one. What it fails at is counted, and said later.
-  void add(std::string_view line, std::string_view stream, const timespec& now) noexcept;
+  void add(std::string_view line, std::string_view stream, const timespec& now) noexcept override;
   // Everything that was added goes to the file.
-  void flush() noexcept;
+  void flush() noexcept override;
+  void trim() noexcept override;
+  bool flooded() const noexcept override { return flooded_; }
 
-  // Whether a file has just been put aside that is to be compressed: asked and forgotten.
+  // Whether a file has been put aside that is to be compressed: asked and forgotten.
   bool take_rotated() noexcept;
-  // Gives memory back after a flood.
-  void trim() noexcept;
-  bool flooded() const noexcept { return flooded_; }
+  // The oldest file that was put aside and is not compressed; empty when there is none.
+  Fd open_uncompressed() const noexcept;
+  // kCompressedLog holds the file of that inode: they change places, if it is still kept.
+  void take_compressed(ino_t original) noexcept;
   std::uint64_t lost_bytes() const noexcept { return lost_bytes_; }
 
  private:
@@ -61,6 +57,9 @@ class LogFile {
   bool flooded_ = false;
   TimeText time_;
 };
+
+// What a compression under way is written to.
+inline constexpr const char* kCompressedLog = ".container.log.gz";
 
 // "container.log.3", "container.log.3.gz".
 std::string_view rotated_name(std::array<char, 40>& buffer, int number, bool compressed) noexcept;

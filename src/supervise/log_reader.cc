@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kChunk = 256 * 1024;
 constexpr int kMostFiles = 1000;
+constexpr int kMostTries = 100;
 
 // Where the last `lines` lines of the file begin; how many of them there are is subtracted.
 Result<off_t> find_tail(int file, std::size_t& lines) {
@@ -45,26 +47,71 @@ Result<off_t> find_tail(int file, std::size_t& lines) {
   return 0;
 }
 
+// A compressed file has no end to begin from: it is read twice. How many of its first lines are not of
+// the last `lines`, which are subtracted.
+Result<std::size_t> lines_before_tail(LogSource& source, std::size_t& lines) {
+  std::string chunk(kChunk, '\0');
+  std::size_t all = 0;
+  for (;;) {
+    TRY_ASSIGN(const std::size_t count, source.read(chunk));
+    if (count == 0) break;
+    all += static_cast<std::size_t>(std::count(chunk.begin(), chunk.begin() + static_cast<off_t>(count), '\n'));
+  }
+  TRY(source.rewind());
+  const std::size_t wanted = std::min(all, lines);
+  lines -= wanted;
+  return all - wanted;
+}
+
 }  // namespace
 
 Result<bool> LogReader::open_current() {
   auto file = open_at(directory_, kLogFile, O_RDONLY | O_NOFOLLOW);
   if (!file && file.error().error == ENOENT) return false;
   if (!file) return std::unexpected(Error(file.error()));
-  file_ = *std::move(file);
+  file_.emplace(*std::move(file), false);
   partial_.clear();
   return true;
+}
+
+std::optional<LogSource> LogReader::open_rotated(int number) const {
+  std::array<char, 40> name;
+  // In this order: the other comes to be before this one goes.
+  for (const bool compressed : {false, true}) {
+    (void)rotated_name(name, number, compressed);
+    auto file = open_at(directory_, name.data(), O_RDONLY | O_NOFOLLOW);
+    if (file) return LogSource(*std::move(file), compressed);
+  }
+  return std::nullopt;
+}
+
+// The files as they are now, the youngest first: a rotation renames them while they are opened, and then
+// they are opened anew.
+Result<std::vector<LogSource>> LogReader::open_all() {
+  for (int tries = 0;; ++tries) {
+    std::vector<LogSource> files;
+    TRY_ASSIGN(const bool there, open_current());
+    if (!there) return files;
+    files.push_back(*std::exchange(file_, std::nullopt));
+    for (int number = 1; number < kMostFiles; ++number) {
+      auto file = open_rotated(number);
+      if (!file) break;
+      files.push_back(*std::move(file));
+    }
+    struct stat current{};
+    if (tries == kMostTries || ::fstatat(directory_, kLogFile, &current, AT_SYMLINK_NOFOLLOW) != 0 ||
+        current.st_ino == files.front().inode())
+      return files;
+  }
 }
 
 // False: enough.
 Result<bool> LogReader::take_lines(const Visit& visit) {
   std::string chunk(kChunk, '\0');
   for (;;) {
-    const ssize_t count = ::read(file_.get(), chunk.data(), chunk.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return std::unexpected(Error(SysError{"read", errno}));
+    TRY_ASSIGN(const std::size_t count, file_->read(chunk));
     if (count == 0) return true;
-    std::string_view rest(chunk.data(), static_cast<std::size_t>(count));
+    std::string_view rest(chunk.data(), count);
     for (;;) {
       const std::size_t end = rest.find('\n');
       if (end == std::string_view::npos) break;
@@ -77,19 +124,10 @@ Result<bool> LogReader::take_lines(const Visit& visit) {
 }
 
 Result<void> LogReader::read(std::optional<std::size_t> tail, const Visit& visit) {
-  // The files as they are now: a rotation may rename them while they are read. The youngest first.
-  std::vector<Fd> files;
-  std::array<char, 40> name;
-  TRY_ASSIGN(const bool there, open_current());
-  if (!there) return {};
-  files.push_back(std::move(file_));
-  for (int number = 1; number < kMostFiles; ++number) {
-    (void)rotated_name(name, number, false);
-    auto file = open_at(directory_, name.data(), O_RDONLY | O_NOFOLLOW);
-    if (!file) break;
-    files.push_back(*std::move(file));
-  }
+  TRY_ASSIGN(std::vector<LogSource> files, open_all());
+  if (files.empty()) return {};
   std::size_t oldest = files.size() - 1;
+  std::size_t skipped = 0;  // of the oldest
   if (tail) {
     std::size_t lines = *tail;
     if (lines == 0) {
@@ -99,14 +137,23 @@ Result<void> LogReader::read(std::optional<std::size_t> tail, const Visit& visit
     }
     for (std::size_t i = 0; i < files.size(); ++i) {
       oldest = i;
-      TRY_ASSIGN(const off_t begin, find_tail(files[i].get(), lines));
-      (void)::lseek(files[i].get(), begin, SEEK_SET);
+      if (files[i].compressed()) {
+        TRY_ASSIGN(skipped, lines_before_tail(files[i], lines));
+      } else {
+        TRY_ASSIGN(const off_t begin, find_tail(files[i].get(), lines));
+        (void)::lseek(files[i].get(), begin, SEEK_SET);
+      }
       if (lines == 0) break;
     }
   }
+  const Visit each = [&](std::string_view line) {
+    if (skipped == 0) return visit(line);
+    --skipped;
+    return true;
+  };
   for (std::size_t i = oldest + 1; i-- > 0;) {
     file_ = std::move(files[i]);
-    TRY_ASSIGN(const bool on, take_lines(visit));
+    TRY_ASSIGN(const bool on, take_lines(each));
     if (!on) break;
   }
   return {};
@@ -117,23 +164,18 @@ Result<void> LogReader::read_new(const Visit& visit) {
     TRY_ASSIGN(const bool on, take_lines(visit));
     if (!on) return {};
     // Whether it is still the one that is written to.
-    struct stat ours{};
+    const ino_t last = file_->inode();
     struct stat current{};
-    if (::fstat(file_.get(), &ours) == 0 &&
-        ::fstatat(directory_, kLogFile, &current, AT_SYMLINK_NOFOLLOW) == 0 &&
-        ours.st_ino == current.st_ino)
+    if (::fstatat(directory_, kLogFile, &current, AT_SYMLINK_NOFOLLOW) == 0 &&
+        last == current.st_ino)
       return {};
     // Rotated, after its last line was written: what was there between is in the older files.
-    const ino_t last = ours.st_ino;
     TRY_ASSIGN(const bool more, take_lines(visit));
     if (!more) return {};
-    std::vector<Fd> between;
-    std::array<char, 40> name;
+    std::vector<LogSource> between;
     for (int number = 1; number < kMostFiles; ++number) {
-      (void)rotated_name(name, number, false);
-      auto file = open_at(directory_, name.data(), O_RDONLY | O_NOFOLLOW);
-      struct stat status{};
-      if (!file || ::fstat(file->get(), &status) != 0 || status.st_ino == last) break;
+      auto file = open_rotated(number);
+      if (!file || file->inode() == last) break;
       between.push_back(*std::move(file));
     }
     for (std::size_t i = between.size(); i-- > 0;) {

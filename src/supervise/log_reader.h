@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "supervise/log_compression.h"
 #include "supervise/log_entry.h"
 #include "sys/fd.h"
 
@@ -33,10 +35,12 @@ class LogReader {
 
  private:
   Result<bool> open_current();
+  Result<std::vector<LogSource>> open_all();
+  std::optional<LogSource> open_rotated(int number) const;
   Result<bool> take_lines(const Visit& visit);
 
   int directory_;
-  Fd file_;
+  std::optional<LogSource> file_;
   std::string partial_;  // the beginning of a line that is still being written
   Fd notify_;
 };

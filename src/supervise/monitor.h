@@ -11,12 +11,14 @@
 #include <string>
 
 #include "supervise/handover.h"
+#include "supervise/health.h"
 
 namespace bulkhead::supervise {
 
 struct Ended {
   ExitStatus exit;
   bool timed_out = false;
+  bool output_limited = false;
   bool starts_again = false;
   bool stopped = false;        // because somebody asked for it
   std::uint32_t restarts = 0;  // so far
@@ -31,6 +33,9 @@ class Work {
   virtual bool launch(const Handover& handover, std::uint32_t restarts) = 0;
   // The container's first process has ended.
   virtual void ended(const Ended& ended) = 0;
+  // One health check, to its end; the process holds no descriptor. `starting`: failures do not count
+  // yet.
+  virtual Health check_health(bool starting) = 0;
   // launch() was killed half way.
   virtual void clear_away() = 0;
 };

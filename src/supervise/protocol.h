@@ -54,6 +54,7 @@ inline constexpr std::uint8_t kStreamError = 4;
 // Bits of Ended.
 inline constexpr std::uint8_t kEndedForGood = 1;  // and will not be started again
 inline constexpr std::uint8_t kEndedTimedOut = 2;
+inline constexpr std::uint8_t kEndedOutputLimited = 4;  // it wrote more than it may
 
 inline constexpr std::size_t kMostBytes = 16384;  // of Input and Output
 inline constexpr std::size_t kMostPacket = kMostBytes + 64;

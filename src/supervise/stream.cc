@@ -43,7 +43,7 @@ Stream::Read Stream::read(std::size_t most) noexcept {
   return fresh_ == room ? Read::kAll : Read::kSome;
 }
 
-void Stream::take_to(LogFile* log, const timespec& now) noexcept {
+void Stream::take_to(Log* log, const timespec& now) noexcept {
   if (log == nullptr) {
     held_ = fresh_ = 0;
     return;
@@ -66,7 +66,7 @@ void Stream::take_to(LogFile* log, const timespec& now) noexcept {
   fresh_ = 0;
 }
 
-void Stream::finish(LogFile* log, const timespec& now) noexcept {
+void Stream::finish(Log* log, const timespec& now) noexcept {
   if (log != nullptr && held_ > 0) log->add({room_, held_}, name_, now);
   held_ = fresh_ = 0;
 }

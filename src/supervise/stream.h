@@ -5,7 +5,8 @@
 #include <span>
 #include <string_view>
 
-#include "supervise/log_file.h"
+#include "supervise/log.h"
+#include "supervise/log_entry.h"
 #include "sys/fd.h"
 
 namespace bulkhead::supervise {
@@ -28,10 +29,12 @@ class Stream {
   Read read(std::size_t most) noexcept;
   // What read() has brought.
   std::span<const char> chunk() const noexcept { return {room_ + held_, fresh_}; }
+  // Forgets all but its beginning.
+  void cut(std::size_t most) noexcept { fresh_ = most < fresh_ ? most : fresh_; }
   // The lines in it go to the log; what is not yet a whole one is held back.
-  void take_to(LogFile* log, const timespec& now) noexcept;
+  void take_to(Log* log, const timespec& now) noexcept;
   // What is held back, when nothing more will come.
-  void finish(LogFile* log, const timespec& now) noexcept;
+  void finish(Log* log, const timespec& now) noexcept;
   // Gives memory back after a flood.
   void trim() noexcept;
   bool flooded() const noexcept { return flooded_ && held_ == 0; }

@@ -1,6 +1,7 @@
 """What the suites of the life of containers share."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -8,12 +9,13 @@ import random
 import re
 import subprocess
 import sys
+import tarfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 from bulkhead_support import Host
-from support.bundles import Workshop, processes_of
+from support.bundles import Workshop, image_file, processes_of
 from support.harness import equal, expect
 
 IDLE = ("sleep", "100000")
@@ -120,3 +122,33 @@ def popen(host, *arguments, **more):
     more.setdefault("stdout", subprocess.PIPE)
     more.setdefault("stderr", subprocess.PIPE)
     return subprocess.Popen(host.command(*arguments), text=True, **more)
+
+
+def image_with_config(host, name, **config):
+    """The busybox image with more in its configuration, as an OCI layout: "oci:DIRECTORY"."""
+    layout = host.work.directory / f"image-{name}"
+    blobs = layout / "blobs/sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+
+    def put(data):
+        data = data if isinstance(data, bytes) else json.dumps(data).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    with tarfile.open(image_file()) as archive:
+        def take(path):
+            return archive.extractfile(path).read()
+
+        def blob(descriptor):
+            return take("blobs/" + descriptor["digest"].replace(":", "/"))
+        manifest = json.loads(blob(json.loads(take("index.json"))["manifests"][0]))
+        image = json.loads(blob(manifest["config"]))
+        for layer in manifest["layers"]:
+            put(blob(layer))
+    image.setdefault("config", {}).update(config)
+    manifest["config"].update(put(image))
+    entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", **put(manifest)}
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    return f"oci:{layout}"

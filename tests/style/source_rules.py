@@ -29,7 +29,7 @@ ALLOWED = {
     "network": _SYS | _OCI,
     "supervise": _SYS | _OCI,
     "events": _SYS | {"json"},
-    "engine": _ENGINE,
+    "engine": _ENGINE | {"template"},
     "proof": _ENGINE | {"engine"},
     "learn": _ENGINE | {"engine"},
     "cli": _ENGINE | {"engine", "proof", "learn", "template"},

@@ -10,13 +10,12 @@
 namespace bulkhead::cli::engine {
 namespace {
 
-constexpr Unsupported kUnsupported[] = {{"details"}};
 constexpr std::size_t kBlock = 64 * 1024;
 
 // Both streams, in order, in large pieces.
 class Printer {
  public:
-  explicit Printer(bool timestamps) : timestamps_(timestamps) {}
+  Printer(bool timestamps, bool details) : timestamps_(timestamps), details_(details) {}
   ~Printer() { flush(); }
   Printer(const Printer&) = delete;
   Printer& operator=(const Printer&) = delete;
@@ -26,6 +25,7 @@ class Printer {
     if (to != to_ || text_.size() > kBlock) flush();
     to_ = to;
     if (timestamps_) text_.append(entry.time).append(" ");
+    if (details_) text_.append(details_of(entry)).append(" ");
     text_.append(entry.text);
     return !failed_;
   }
@@ -35,7 +35,16 @@ class Printer {
   }
 
  private:
+  // "name=value,name=value", as Docker has it.
+  static std::string details_of(const supervise::LogEntry& entry) {
+    std::string text;
+    for (const auto& [name, value] : entry.attributes)
+      text.append(text.empty() ? "" : ",").append(name).append("=").append(value);
+    return text;
+  }
+
   bool timestamps_;
+  bool details_;
   bool failed_ = false;
   int to_ = STDOUT_FILENO;
   std::string text_;
@@ -44,10 +53,12 @@ class Printer {
 Result<int> logs(const Invocation& invocation) {
   bulkhead::engine::LogChoices choices;
   bool timestamps = false;
+  bool details = false;
   std::string tail = "all";
   std::optional<std::string> since;
   std::optional<std::string> until;
   const Option options[] = {
+      {"details", 0, &details, "", "also what --log-opt labels, env and tag have added"},
       {"follow", 'f', &choices.follow, "", "go on until the container ends"},
       {"since", 0, &since, "TIME", "only from then on: 2026-01-31T12:00:00Z, 10m (ago)"},
       {"tail", 'n', &tail, "NUMBER", "only so many lines from the end (all)"},
@@ -55,7 +66,7 @@ Result<int> logs(const Invocation& invocation) {
       {"until", 0, &until, "TIME", "only up to then"},
   };
   TRY_ASSIGN(const Words words,
-             parse({options, kUnsupported}, invocation.words, Positionals::kAnywhere));
+             parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead logs [OPTIONS] CONTAINER\n\nPrints what a container has said: its "
@@ -77,7 +88,7 @@ Result<int> logs(const Invocation& invocation) {
     print_error(container.error());
     return kSomeFailed;
   }
-  Printer printer(timestamps);
+  Printer printer(timestamps, details);
   TRY(bulkhead::engine::logs(
       invocation.store, *container, choices,
       [&](const supervise::LogEntry& entry) { return printer.add(entry); },

@@ -22,7 +22,7 @@ Result<int> ps(const Invocation& invocation) {
   const Option options[] = {
       {"all", 'a', &all, "", "also containers that do not run"},
       {"filter", 'f', &filters, "KEY=VALUE",
-       "only those with this status, name, id, label, ancestor or exited"},
+       "only those with this status, name, id, label, ancestor, exited or health"},
       {"format", 0, &format, "FORMAT", "table (default), json, or a Go template"},
       {"last", 'n', &last, "NUMBER", "the last created ones, whether they run or not"},
       {"latest", 'l', &latest, "", "the last created one"},

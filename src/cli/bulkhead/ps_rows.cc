@@ -101,11 +101,17 @@ std::string status_text(const ListedContainer& container, std::int64_t now) {
   const auto ago = [&](const std::string& time) {
     return describe_duration(seconds_since(time, now)) + " ago";
   };
+  const auto health = [&]() -> std::string {
+    if (!container.health) return "";
+    const auto name = std::string(name_of(container.health->health));
+    return container.health->health == supervise::Health::kStarting ? " (health: " + name + ")"
+                                                                    : " (" + name + ")";
+  };
   const auto code = [&] { return "(" + std::to_string(container.life.exit_code) + ") "; };
   switch (container.status) {
     case ContainerStatus::kCreated: return "Created";
     case ContainerStatus::kRunning:
-      return "Up " + describe_duration(seconds_since(container.started, now));
+      return "Up " + describe_duration(seconds_since(container.started, now)) + health();
     case ContainerStatus::kPaused:
       return "Up " + describe_duration(seconds_since(container.started, now)) + " (Paused)";
     case ContainerStatus::kRestarting: return "Restarting " + code() + ago(container.life.finished);
@@ -116,20 +122,24 @@ std::string status_text(const ListedContainer& container, std::int64_t now) {
 }
 
 Result<ContainerFilter> ContainerFilter::read(std::span<const std::string> filters) {
-  constexpr std::array<std::string_view, 7> kKeys{"status",   "name",   "id",    "label",
-                                                  "ancestor", "exited", "volume"};
+  constexpr std::array<std::string_view, 8> kKeys{"status",   "name",   "id",     "label",
+                                                  "ancestor", "exited", "volume", "health"};
   constexpr std::array<std::string_view, 7> kStatuses{"created", "running", "paused",  "restarting",
                                                       "exited",  "dead",    "removing"};
+  constexpr std::array<std::string_view, 4> kHealths{"starting", "healthy", "unhealthy", "none"};
   ContainerFilter filter;
   for (const std::string& text : filters) {
     std::string_view value = text;
     const std::string_view key = next_field(value, '=');
     if (std::ranges::find(kKeys, key) == kKeys.end() || text.find('=') == std::string::npos)
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such filter",
-                  "there are status=, name=, id=, label=, ancestor=, exited= and volume=");
+                  "there are status=, name=, id=, label=, ancestor=, exited=, volume= and health=");
     if (key == "status" && std::ranges::find(kStatuses, value) == kStatuses.end())
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such status",
                   "there are created, running, paused, restarting, exited and dead");
+    if (key == "health" && std::ranges::find(kHealths, value) == kHealths.end())
+      return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such health",
+                  "there are starting, healthy, unhealthy and none");
     if (key == "exited" && !parse_number<int>(value))
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": an exit code is expected");
     filter.wanted_.emplace_back(key, value);
@@ -150,6 +160,8 @@ bool ContainerFilter::matches_one(const ListedContainer& container, std::string_
   if (key == "ancestor")
     return container.image == value ||
            (container.record && value.size() >= 4 && container.record->image_id.starts_with(value));
+  if (key == "health")
+    return (container.health ? name_of(container.health->health) : "none") == value;
   if (key == "exited")
     return container.status == ContainerStatus::kExited &&
            container.life.exit_code == parse_number<int>(value);

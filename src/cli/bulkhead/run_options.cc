@@ -7,7 +7,6 @@ constexpr std::string_view kNetworks = "networks of the container's own do not e
 constexpr std::string_view kUseHost =
     "--network none (the default) or --network host are what there is";
 constexpr std::string_view kForeground = "a run in the foreground cannot be left";
-constexpr std::string_view kHealth = "there are no health checks yet";
 
 constexpr Unsupported kUnsupported[] = {
     {"add-host", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/hosts:ro"},
@@ -18,12 +17,6 @@ constexpr Unsupported kUnsupported[] = {
     {"dns", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-option", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-search", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
-    {"health-cmd", 0, kHealth, "check from outside, and end it with --timeout"},
-    {"health-interval", 0, kHealth, "check from outside, and end it with --timeout"},
-    {"health-retries", 0, kHealth, "check from outside, and end it with --timeout"},
-    {"health-start-interval", 0, kHealth, "check from outside, and end it with --timeout"},
-    {"health-start-period", 0, kHealth, "check from outside, and end it with --timeout"},
-    {"health-timeout", 0, kHealth, "check from outside, and end it with --timeout"},
     {"ip", 0, kNetworks, kUseHost},
     {"ip6", 0, kNetworks, kUseHost},
     {"isolation", 0, "it is an option of Windows", "leave it out"},
@@ -32,7 +25,6 @@ constexpr Unsupported kUnsupported[] = {
     {"link-local-ip", 0, kNetworks, kUseHost},
     {"mac-address", 0, kNetworks, kUseHost},
     {"network-alias", 0, kNetworks, kUseHost},
-    {"no-healthcheck", 0, "health checks of images are not run at all", "leave it out"},
     {"platform", 0, "only images of this machine's architecture are run",
      "name an image of this architecture"},
     {"publish", 'p', kNetworks, "--network host opens the host's ports themselves"},
@@ -83,9 +75,10 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
       {"detach", 'd', &run.detach, "", "leave it running, and print its id"},
       {"restart", 0, &run.restart, "POLICY",
        "with --detach, when it has ended: no (default), on-failure[:N], always, unless-stopped"},
-      {"log-driver", 0, &run.log_driver, "DRIVER", "with --detach: json-file (default) or none"},
+      {"log-driver", 0, &run.log_driver, "DRIVER", "with --detach: json-file (default), journald or none"},
       {"log-opt", 0, &run.log_options, "NAME=VALUE",
-       "max-size=100m and max-file=2 are the defaults; max-size=-1: no limit"},
+       "max-size=100m and max-file=2 are the defaults, max-size=-1: no limit; compress=true; "
+       "labels=NAME,.. env=NAME,.. tag=TEMPLATE: said in each entry"},
       {"cidfile", 0, &run.container_id_file, "FILE", "write the container's id into a new file",
        ValueKind::kFile},
       {"user", 'u', &run.user, "USER", "run as UID[:GID] or NAME[:GROUP] of the image"},
@@ -103,6 +96,19 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
        "what asks the container to end (default: the image's, SIGTERM)"},
       {"stop-timeout", 0, &run.stop_timeout, "SECONDS",
        "how long it may take to end (default: 10)"},
+      {"health-cmd", 0, &run.health_command, "COMMAND",
+       "whether it is well: run in it by its shell, 0 is healthy (default: the image's)"},
+      {"health-interval", 0, &run.health_interval, "DURATION",
+       "the time between two checks (default: 30s)"},
+      {"health-timeout", 0, &run.health_timeout, "DURATION",
+       "how long a check may take (default: 30s)"},
+      {"health-retries", 0, &run.health_retries, "NUMBER",
+       "failures in a row that make it unhealthy (default: 3)"},
+      {"health-start-period", 0, &run.health_start_period, "DURATION",
+       "after its start, when failures do not count (default: 0s)"},
+      {"health-start-interval", 0, &run.health_start_interval, "DURATION",
+       "the time between two checks in that period (default: 5s)"},
+      {"no-healthcheck", 0, &run.no_health_check, "", "run no check, not even the image's"},
       {"timeout", 0, &run.timeout, "DURATION", "kill the container after 30s, 5m, 1h30m"},
       {"output-limit", 0, &run.output_limit, "SIZE",
        "end the container when it has written more than 10m, 1g"},
