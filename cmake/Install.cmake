@@ -32,3 +32,8 @@ if(Python3_FOUND AND NOT BULKHEAD_SANITIZE AND NOT BULKHEAD_FUZZ)
   install(FILES ${output} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   add_custom_target(manual_pages ALL DEPENDS ${written} ${output})
 endif()
+
+# The unit that brings containers back: for `systemctl enable bulkhead`.
+configure_file(share/systemd/bulkhead.service.in
+  ${CMAKE_BINARY_DIR}/lib/systemd/system/bulkhead.service @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/lib/systemd/system/bulkhead.service DESTINATION lib/systemd/system)

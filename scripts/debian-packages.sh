@@ -5,14 +5,14 @@
 # What the build of the programs needs.
 packages_build=(
   g++ cmake ninja-build pkg-config python3
-  nlohmann-json3-dev libfmt-dev libisal-dev libzstd-dev libssl-dev
+  nlohmann-json3-dev libfmt-dev libisal-dev libzstd-dev libssl-dev zlib1g-dev
   libcurl4-openssl-dev libtomlplusplus-dev
   busybox-static
 )
 # What the tests need beside it: the test libraries, the checkers, and the programs that stand
 # as real clients and peers.
 packages_test=(
-  libgtest-dev libseccomp-dev libarchive-dev zlib1g-dev git strace time procps util-linux iproute2 nftables uidmap
+  libgtest-dev libseccomp-dev libarchive-dev git strace time procps util-linux iproute2 nftables uidmap
   clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
   shellcheck python3-jsonschema man-db systemd dbus podman conmon catatonit docker.io containerd crun runc
   skopeo buildah umoci docker-registry golang-github-containers-common openssl ca-certificates zstd

@@ -139,6 +139,7 @@ std::string encode(const ContainerRecord& record) {
   list(writer, "layers", record.layers);
   list(writer, "idPlaces", record.id_places);
   list(writer, "arguments", record.arguments);
+  list(writer, "runWords", record.run_words);
   list(writer, "entrypoint", record.entrypoint);
   list(writer, "command", record.command);
   writer.member("user", record.user);
@@ -157,6 +158,7 @@ std::string encode(const ContainerRecord& record) {
     writer.key("health");
     write_health_check(writer, record.health);
   }
+  writer.member("runtime", record.runtime);
   writer.member("unrepeatable", record.unrepeatable);
   writer.member("remove", record.remove);
   writer.member("terminal", record.terminal);
@@ -194,6 +196,7 @@ Result<ContainerRecord> decode_container_record(std::string_view text) {
   members.read("layers", record.layers);
   members.read("idPlaces", record.id_places);
   members.read("arguments", record.arguments);
+  members.read("runWords", record.run_words);
   members.read("entrypoint", record.entrypoint);
   members.read("command", record.command);
   members.read("user", record.user);
@@ -220,6 +223,7 @@ Result<ContainerRecord> decode_container_record(std::string_view text) {
   members.read("outputBytes", record.output_bytes);
   if (const json::Value* const health = members.find("health"))
     record.health = read_health_check(*health);
+  members.read("runtime", record.runtime);
   members.read("unrepeatable", record.unrepeatable);
   members.read("remove", record.remove);
   members.read("terminal", record.terminal);
@@ -264,6 +268,8 @@ std::string encode(const LifeRecord& life) {
   writer.member("restarts", life.restarts);
   optional("peakMemoryBytes", life.peak_memory_bytes);
   optional("cpuNanoseconds", life.cpu_nanoseconds);
+  optional("outputPipe", life.output_pipe);
+  optional("errorPipe", life.error_pipe);
   writer.end_object();
   text += '\n';
   return text;
@@ -290,6 +296,8 @@ Result<LifeRecord> decode_life_record(std::string_view text) {
   members.read("restarts", life.restarts);
   members.read("peakMemoryBytes", life.peak_memory_bytes);
   members.read("cpuNanoseconds", life.cpu_nanoseconds);
+  members.read("outputPipe", life.output_pipe);
+  members.read("errorPipe", life.error_pipe);
   return life;
 }
 

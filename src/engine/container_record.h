@@ -50,6 +50,7 @@ struct ContainerRecord {
   std::vector<std::string> layers;      // storage::lower_paths()
   std::vector<std::string> id_places;   // directories of the host that may hold files of its ids
   std::vector<std::string> arguments;   // what runs
+  std::vector<std::string> run_words;   // of the command line that made it, after the command
   std::vector<std::string> entrypoint;  // of these, the first
   std::vector<std::string> command;     // and the rest
   std::string user;                     // as it was given
@@ -61,6 +62,7 @@ struct ContainerRecord {
   std::vector<std::string> log_options;  // as they were given
   std::int64_t output_bytes = -1;        // that it may write before it is ended; -1: without end
   HealthCheck health;
+  std::string runtime;  // the program of another OCI runtime; empty: Bulkhead's own
   std::string unrepeatable;  // why it cannot be started again; empty: it can
   bool remove = false;       // goes when it has ended
   bool terminal = false;
@@ -95,6 +97,9 @@ struct LifeRecord {
   std::uint32_t restarts = 0;
   std::optional<std::uint64_t> peak_memory_bytes;
   std::optional<std::uint64_t> cpu_nanoseconds;
+  // Of its standard output and error, by which a new monitor finds them: pipe_number().
+  std::optional<std::uint64_t> output_pipe;
+  std::optional<std::uint64_t> error_pipe;
 };
 
 std::string encode(const ContainerRecord& record);

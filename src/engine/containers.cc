@@ -104,6 +104,7 @@ Result<std::optional<ListedContainer>> look(const StoreOptions& options,
     if (const auto live = live_status(seen)) {
       container.status = *live;
       container.pid = seen->observation.init.pid.value();
+      needs_repair = hold_container(store.get(), id).has_value();
       return container;
     }
     needs_repair = hold_container(store.get(), id).has_value();

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "engine/adopting.h"
 #include "engine/container_volumes.h"
 #include "engine/containers.h"
 #include "engine/ending.h"
 #include "engine/events.h"
+#include "engine/foreign_launch.h"
 #include "engine/health_run.h"
 #include "engine/holdings.h"
 #include "engine/launching.h"
@@ -38,6 +40,7 @@ template <class Warning>
 Result<Made> make(const RunOptions& options, Warning warn) {
   TRY(read_life_choices(options));
   TRY_ASSIGN(Prepared prepared, prepare(options));
+  TRY(check_foreign(options, prepared.wish, prepared.health.enabled()));
   TRY(storage::snapshotter_of(prepared.wish.storage.layers)
           .prepare(prepared.store, storage::lower_paths(prepared.record)));
   Circumstances& circumstances = prepared.circumstances;
@@ -173,6 +176,24 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
   return launched;
 }
 
+// One that runs already, and whose monitor was killed.
+class Adopted final : public Running {
+ public:
+  using Running::Running;
+
+ private:
+  Result<void> start(const supervise::Handover& handover, std::uint32_t restarts) override {
+    if (restarts > 0) return Running::start(handover, restarts);
+    TRY_ASSIGN(const storage::Store store, storage::Store::open(store_.root));
+    TRY_ASSIGN(Fd directory, hold_container(store.get(), id_));
+    TRY_ASSIGN(const auto record, read_container_record(directory.get()));
+    if (!record) return fail(ErrorKind::kState, "the container has no record");
+    TRY_ASSIGN(const supervise::Launched launched,
+               take_over(store_, *record, std::move(directory)));
+    return handover.give(launched);
+  }
+};
+
 class NewRunning final : public Running {
  public:
   explicit NewRunning(const RunOptions& options)
@@ -222,13 +243,15 @@ class NewRunning final : public Running {
 
 std::string monitor_directory(const StoreOptions& options) { return options.runroot + "/monitor"; }
 
-Result<std::string> run_detached(RunOptions options, const Warn& warn) {
+Result<std::string> run_detached(RunOptions options, const Warn& warn, EarlyAttach attach) {
   // Known to all three processes before they part.
   TRY_ASSIGN(options.id, new_id());
   NewRunning work(options);
   supervise::MonitorPlan plan;
   plan.socket_directory = monitor_directory(options.store);
   plan.id = options.id;
+  plan.first_client = std::move(attach.monitors_end);
+  plan.first_client_streams = attach.streams;
   TRY(supervise::start_with_monitor(work, std::move(plan), warn));
   return options.id;
 }
@@ -246,6 +269,14 @@ Result<std::string> create(const RunOptions& options, const Warn& warn) {
   made.holdings.stay();
   record_event(options.store, EventSubject::of(made.record), "create");
   return made.record.id;
+}
+
+Result<void> adopt(const StoreOptions& options, const std::string& id, const Warn& warn) {
+  Adopted work(options, id);
+  supervise::MonitorPlan plan;
+  plan.socket_directory = monitor_directory(options);
+  plan.id = id;
+  return supervise::start_with_monitor(work, std::move(plan), warn);
 }
 
 Result<void> start(const StoreOptions& options, const std::string& id, const Warn& warn,

@@ -18,7 +18,7 @@ struct EarlyAttach {
 };
 
 // A new container with a monitor; its id. On failure nothing of it is left.
-Result<std::string> run_detached(RunOptions options, const Warn& warn);
+Result<std::string> run_detached(RunOptions options, const Warn& warn, EarlyAttach attach = {});
 
 // A new container that waits for its `start`; its id.
 Result<std::string> create(const RunOptions& options, const Warn& warn);

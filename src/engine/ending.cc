@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "engine/adopting.h"
 #include "engine/detached.h"
 #include "engine/events.h"
+#include "engine/foreign_runtime.h"
 #include "engine/holdings.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
@@ -67,6 +69,9 @@ bool is_alive(const std::string& state_root, const std::string& id) {
 }  // namespace
 
 Result<void> remove_from_runtime(const std::string& state_root, const std::string& id) {
+  // What another runtime has made, it takes away; the rest is as with our own.
+  constexpr std::string_view kBeneath = "/runtime";  // state_root_of()
+  TRY(end_foreign(state_root.substr(0, state_root.size() - kBeneath.size()), id));
   auto directory = runtime::ContainerDirectory::open_locked(state_root, id);
   if (!directory) {
     if (directory.error().kind() == ErrorKind::kNotFound) return {};
@@ -96,6 +101,8 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
     life.timed_out = ended.timed_out;
     life.output_limited = ended.output_limited;
     account(state_root, id, life);
+    if (ended.unknown)
+      life.error = "its first monitor was killed: how the container ended is not known";
     died = true;
   }
   life.stopped_by_user = ended.stopped;
@@ -120,12 +127,21 @@ Result<void> repair(const StoreOptions& options, const std::string& id) {
   TRY_ASSIGN(LifeRecord life, read_life_record(held->get()));
   const std::string state_root = state_root_of(options);
   if (life.status != LifeStatus::kRunning && life.status != LifeStatus::kRestarting) return {};
-  if (is_alive(state_root, id)) return {};
+  if (is_alive(state_root, id)) {
+    // One that an older program has made says nothing of its pipes, and stays as it is.
+    const bool found_again = life.output_pipe || record->terminal;
+    held = Fd();
+    if (found_again) have_adopted(options, id);
+    return {};
+  }
   if (life.status == LifeStatus::kRunning) {
+    const bool known = runtime::ContainerDirectory::open(state_root, id).has_value();
     account(state_root, id, life);
     life.finished = runtime::now_rfc3339();
     life.exit_code = kUnknownExit;
-    life.error = "its monitor was killed: how and when the container ended is not known";
+    life.error = known ? "its monitor was killed: how and when the container ended is not known"
+                       : "it ended with the machine, or together with its monitor: how and when is "
+                         "not known";
     record_death(options, *record, life);
   }
   life.status = LifeStatus::kExited;

@@ -1,5 +1,6 @@
 #include "engine/exec.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,8 +9,11 @@
 #include "base/text.h"
 #include "engine/container_user.h"
 #include "engine/events.h"
+#include "engine/foreign_runtime.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
+#include "oci/decode.h"
+#include "oci/encode.h"
 #include "runtime/exec.h"
 #include "runtime/record.h"
 #include "sys/file.h"
@@ -96,6 +100,31 @@ int code_of_failure(const Error& error) {
   return error.kind() == ErrorKind::kCommandNotExecutable ? 126 : 125;
 }
 
+// Another runtime joins its own container: it takes our place. The process is the container's own but for
+// what was asked for, so that it never has more.
+Result<int> exec_foreign(const StoreOptions& options, const std::string& program,
+                         const runtime::ExecOptions& exec) {
+  TRY_ASSIGN(const auto directory,
+             runtime::ContainerDirectory::open(exec.common.state_root, exec.id));
+  TRY_ASSIGN(const std::string config, directory.read_config());
+  TRY_ASSIGN(const oci::Spec spec, oci::decode_spec(config));
+  TRY_ASSIGN(const oci::Process process, runtime::changed_process(*spec.process, exec));
+  // By a descriptor that the runtime inherits: nothing is left of it.
+  const Fd file(::memfd_create("process", 0));
+  if (!file) return std::unexpected(Error(SysError{"memfd_create", errno}));
+  const std::string text = oci::encode(process);
+  TRY(write_all(file.get(), text.data(), text.size()));
+  std::vector<std::string> words = runtime_words(options.runroot, program);
+  words.insert(words.end(), {"exec", "--process", "/proc/self/fd/" + std::to_string(file.get())});
+  if (exec.detach) words.emplace_back("--detach");
+  words.push_back(exec.id);
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(program.c_str(), arguments.data());
+  return std::unexpected(Error(SysError{"execve", errno, program.c_str()}));
+}
+
 }  // namespace
 
 Result<int> exec(const StoreOptions& options, const ListedContainer& container,
@@ -132,6 +161,9 @@ Result<int> exec(const StoreOptions& options, const ListedContainer& container,
   TRY_ASSIGN(std::string id, new_id());
   const ExecEvents events(options, container, std::move(id));
   events.begin(choices.command);
+  // What another runtime does in our place ends unseen.
+  if (const auto program = foreign_runtime_of(options.runroot, container.id))
+    return exec_foreign(options, *program, exec);
   auto result = runtime::exec_in_container(exec);
   if (!result) {
     events.end(code_of_failure(result.error()));

@@ -184,6 +184,7 @@ class Document {
       writer_.member(name, value);
     writer_.end_object();
     writer_.end_object();
+    writer_.member("Runtime", known.runtime.empty() ? "bulkhead" : known.runtime);
     writer_.member("NetworkMode", known.network);
     writer_.key("RestartPolicy");
     writer_.begin_object();

@@ -4,8 +4,12 @@
 
 #include <csignal>
 #include <cstdio>
+#include <functional>
 
+#include "engine/adopting.h"
+#include "engine/ending.h"
 #include "engine/events.h"
+#include "engine/foreign_launch.h"
 #include "engine/log_choice.h"
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
@@ -79,18 +83,6 @@ Result<void> arrange_streams(const ToLaunch& container, supervise::Launched& lau
   return {};
 }
 
-supervise::Settings settings_of(const ContainerRecord& record, const oci::Spec& spec) {
-  supervise::Settings settings;
-  settings.restart = record.restart;
-  settings.timeout_milliseconds = record.timeout_milliseconds;
-  settings.most_output_bytes = record.output_bytes;
-  settings.log = record.log;
-  settings.health = record.health.settings;
-  settings.terminal = spec.process->terminal;
-  settings.stdin_once = record.stdin_once;
-  return settings;
-}
-
 // Where our init stands in the container: by what it is, for a user may have named the place himself.
 std::vector<std::string> place_of_our_init(const oci::Spec& spec) {
   for (const oci::Mount& mount : spec.mounts) {
@@ -121,35 +113,78 @@ Result<runtime::Container> make(const ToLaunch& container, OverlayRoot& root) {
 
 }  // namespace
 
+supervise::Settings settings_of(const ContainerRecord& record) {
+  supervise::Settings settings;
+  settings.restart = record.restart;
+  settings.timeout_milliseconds = record.timeout_milliseconds;
+  settings.most_output_bytes = record.output_bytes;
+  settings.log = record.log;
+  settings.health = record.health.settings;
+  settings.terminal = record.terminal;
+  settings.stdin_once = record.stdin_once;
+  return settings;
+}
+
+namespace {
+
+// `undo`: when no monitor stands by it.
+Result<void> hand_over(const ToLaunch& container, supervise::Launched& launched,
+                       const std::string& created, const supervise::Handover& handover,
+                       const std::function<void()>& undo) {
+  LifeRecord life;
+  life.status = LifeStatus::kRunning;
+  life.started = created;
+  life.restarts = container.restarts;
+  // Before anybody can see it end.
+  record_event(container.store, EventSubject::of(container.record), "start");
+  const auto handed = [&]() -> Result<void> {
+    if (launched.error) {
+      TRY_ASSIGN(life.output_pipe, pipe_number(launched.output.get()));
+      TRY_ASSIGN(life.error_pipe, pipe_number(launched.error.get()));
+    }
+    launched.directory = Fd(::fcntl(container.directory.get(), F_DUPFD_CLOEXEC, 0));
+    TRY(write_life_record(container.directory.get(), life));
+    if (container.record.health.enabled()) TRY(reset_health_record(container.directory.get()));
+    return handover.give(launched);
+  }();
+  if (handed) return {};
+  (void)launched.init.send_signal(SIGKILL);
+  (void)launched.init.wait();
+  undo();
+  record_event(container.store, EventSubject::of(container.record), "die", {{"exitCode", "137"}});
+  return handed;
+}
+
+// By another runtime.
+Result<void> launch_foreign_for_monitor(const ToLaunch& container, supervise::Launched& launched,
+                                        const supervise::Handover& handover) {
+  TRY_ASSIGN(ForeignContainer made, launch_foreign(container));
+  for (const std::string& warning : made.warnings) handover.warn(warning);
+  launched.init = std::move(made.init);
+  if (launched.settings.terminal) launched.output = std::move(made.terminal);
+  return hand_over(container, launched, made.created, handover, [&] {
+    (void)remove_from_runtime(state_root_of(container.store), container.record.id);
+  });
+}
+
+}  // namespace
+
 Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Handover& handover) {
   TRY(check_log(container.record.log));
   supervise::Launched launched;
-  launched.settings = settings_of(container.record, container.spec);
+  launched.settings = settings_of(container.record);
   TRY(arrange_streams(container, launched));
+  if (!container.record.runtime.empty())
+    return launch_foreign_for_monitor(container, launched, handover);
   OverlayRoot root(container.snapshot);
   TRY_ASSIGN(runtime::Container made, make(container, root));
   made.directory.unlock();
   for (const std::string& warning : made.warnings) handover.warn(warning);
-
-  LifeRecord life;
-  life.status = LifeStatus::kRunning;
-  life.started = made.record.created;
-  life.restarts = container.restarts;
-  launched.directory = Fd(::fcntl(container.directory.get(), F_DUPFD_CLOEXEC, 0));
   launched.init = std::move(made.init);
   if (launched.settings.terminal) launched.output = std::move(made.terminal);
-  // Before anybody can see it end.
-  record_event(container.store, EventSubject::of(container.record), "start");
-  auto handed = write_life_record(container.directory.get(), life);
-  if (handed && container.record.health.enabled())
-    handed = reset_health_record(container.directory.get());
-  if (handed) handed = handover.give(launched);
-  if (handed) return {};
-  (void)launched.init.send_signal(SIGKILL);
-  (void)launched.init.wait();
-  (void)runtime::discard(std::move(made), container.spec);
-  record_event(container.store, EventSubject::of(container.record), "die", {{"exitCode", "137"}});
-  return handed;
+  const std::string created = made.record.created;
+  return hand_over(container, launched, created, handover,
+                   [&] { (void)runtime::discard(std::move(made), container.spec); });
 }
 
 }  // namespace bulkhead::engine

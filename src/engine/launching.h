@@ -27,6 +27,9 @@ struct ToLaunch {
   std::uint32_t restarts = 0;
 };
 
+// What a monitor keeps to.
+supervise::Settings settings_of(const ContainerRecord& record);
+
 // When it returns, a monitor stands by the container, and its record says that it runs. On failure the
 // container is as it was before.
 Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Handover& handover);

@@ -1,7 +1,7 @@
 #include "engine/life.h"
 
 #include <poll.h>
-#include <sys/ioctl.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
@@ -10,6 +10,7 @@
 #include "engine/detached.h"
 #include "engine/ending.h"
 #include "engine/events.h"
+#include "engine/foreign_runtime.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "runtime/control.h"
@@ -67,11 +68,23 @@ int stop_signal_of(const ListedContainer& container) {
   return runtime::parse_signal(container.stop_signal).value_or(SIGTERM);
 }
 
+// The runtime that has made the container, where that is not our own.
+std::optional<std::string> foreign(const StoreOptions& options, const ListedContainer& container) {
+  return foreign_runtime_of(options.runroot, container.id);
+}
+
 Result<void> send(const StoreOptions& options, const ListedContainer& container, int signal) {
   // Before it can end of it, and its end be recorded.
   if (hold_init(options, container.id))
     record_event(options, EventSubject::of(container), "kill",
                  {{"signal", std::to_string(signal)}});
+  if (const auto program = foreign(options, container)) {
+    auto sent =
+        call_runtime(options.runroot, *program, {"kill", container.id, std::to_string(signal)});
+    const auto init = hold_init(options, container.id);
+    if (!sent && (!init || init->has_exited())) return not_running(container);
+    return sent;
+  }
   auto sent = runtime::kill_container(state_root_of(options), container.id, signal,
                                       runtime::SignalTo::kInit);
   // It has just ended, or gone altogether.
@@ -91,8 +104,7 @@ Result<void> stop(const StoreOptions& options, const ListedContainer& container,
   if (const auto init = hold_init(options, container.id)) {
     (void)send(options, container, stop_signal_of(container));
     // A frozen program could not obey.
-    if (container.status == ContainerStatus::kPaused)
-      (void)runtime::resume_container(state_root_of(options), container.id);
+    if (container.status == ContainerStatus::kPaused) (void)unpause(options, container);
     const std::int64_t patience = seconds.value_or(container.stop_timeout);
     if (!ends_within(*init, patience < 0 ? -1 : patience * 1000)) {
       (void)send(options, container, SIGKILL);
@@ -122,7 +134,11 @@ Result<void> pause(const StoreOptions& options, const ListedContainer& container
   if (container.status == ContainerStatus::kPaused)
     return fail(ErrorKind::kState, "container " + quoted(container.name) + " is already paused");
   if (!runs(container.status)) return not_running(container);
-  TRY(runtime::pause_container(state_root_of(options), container.id));
+  if (const auto program = foreign(options, container)) {
+    TRY(call_runtime(options.runroot, *program, {"pause", container.id}));
+  } else {
+    TRY(runtime::pause_container(state_root_of(options), container.id));
+  }
   record_event(options, EventSubject::of(container), "pause");
   return {};
 }
@@ -130,30 +146,16 @@ Result<void> pause(const StoreOptions& options, const ListedContainer& container
 Result<void> unpause(const StoreOptions& options, const ListedContainer& container) {
   if (container.status != ContainerStatus::kPaused)
     return fail(ErrorKind::kState, "container " + quoted(container.name) + " is not paused");
-  TRY(runtime::resume_container(state_root_of(options), container.id));
+  if (const auto program = foreign(options, container)) {
+    TRY(call_runtime(options.runroot, *program, {"resume", container.id}));
+  } else {
+    TRY(runtime::resume_container(state_root_of(options), container.id));
+  }
   record_event(options, EventSubject::of(container), "unpause");
   return {};
 }
 
 namespace {
-
-// struct pidfd_info of the kernel, Linux 6.13; the exit status of a reaped process since 6.15.
-struct ProcessInfo {
-  std::uint64_t mask = 0;
-  std::uint64_t cgroup = 0;
-  std::uint32_t ids[11] = {};
-  std::int32_t exit_code = 0;
-};
-constexpr std::uint64_t kInfoExit = 1U << 3;
-
-std::optional<int> exit_code_of(const PidFd& process) {
-  ProcessInfo info;
-  info.mask = kInfoExit;
-  if (::ioctl(process.get(), _IOWR(0xFF, 11, ProcessInfo), &info) != 0) return std::nullopt;
-  if ((info.mask & kInfoExit) == 0) return std::nullopt;
-  const int signal = info.exit_code & 0x7F;
-  return signal != 0 ? 128 + signal : info.exit_code >> 8 & 0xFF;
-}
 
 // In the foreground of somebody's `bulkhead run`, or left alone by a monitor that was killed.
 Result<int> wait_without_monitor(const StoreOptions& options, const ListedContainer& container) {
@@ -161,7 +163,8 @@ Result<int> wait_without_monitor(const StoreOptions& options, const ListedContai
   if (init) (void)ends_within(*init, -1);
   TRY(wait_until_settled(options, container.id));
   if (init)
-    if (const auto code = exit_code_of(*init)) return *code;
+    if (const auto status = init->wait_status_of_stranger())
+      return WIFSIGNALED(*status) ? 128 + WTERMSIG(*status) : WEXITSTATUS(*status);
   auto after = find(options, container.id);
   if (after && after->record) return after->life.exit_code;
   return fail(ErrorKind::kState,

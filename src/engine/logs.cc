@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "engine/detached.h"
+#include "engine/journal_reader.h"
 #include "engine/registry.h"
 #include "engine/times.h"
 #include "storage/store.h"
@@ -37,6 +38,19 @@ Result<bool> wait_for_more(supervise::LogReader& reader, int notify,
   return false;
 }
 
+// Followed until its monitor says that it has ended for good, or has gone.
+Result<void> logs_of_journal(const StoreOptions& options, const ListedContainer& container,
+                             const LogChoices& choices, const VisitEntry& visit,
+                             const std::function<void()>& pause) {
+  std::optional<supervise::MonitorClient> monitor;
+  if (choices.follow && runs(container.status)) {
+    TRY_ASSIGN(monitor,
+               supervise::MonitorClient::connect(monitor_directory(options), container.id));
+    if (monitor && !monitor->ask_for_end()) monitor.reset();
+  }
+  return read_journal(container.id, choices, monitor ? monitor->get() : -1, visit, pause);
+}
+
 }  // namespace
 
 Result<void> read_log_times(const std::optional<std::string>& since,
@@ -63,6 +77,8 @@ Result<void> logs(const StoreOptions& options, const ListedContainer& container,
                 "container " + quoted(container.name) +
                     " runs in the foreground of a bulkhead run, which has its output",
                 "run it with --detach to have a log");
+  if (container.record->log.driver == supervise::LogDriver::kJournald)
+    return logs_of_journal(options, container, choices, visit, pause);
   if (container.record->log.driver != supervise::LogDriver::kJsonFile)
     return fail(ErrorKind::kUnsupported,
                 "container " + quoted(container.name) + " was run without a log that can be read",

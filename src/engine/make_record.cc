@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "engine/container_volumes.h"
+#include "engine/foreign_runtime.h"
 #include "engine/holdings.h"
 #include "engine/log_choice.h"
 #include "runtime/record.h"
@@ -47,6 +48,8 @@ Result<ContainerRecord> make_record(const RunOptions& options, const Prepared& p
   record.layers = storage::lower_paths(prepared.record);
   record.id_places = places_of_ids(wish.volumes);
   record.arguments = composed.spec.process->args;
+  record.run_words = options.words;
+  TRY_ASSIGN(record.runtime, find_runtime(options.runtime));
   record.entrypoint = image.entrypoint;
   if (wish.entrypoint)
     record.entrypoint = wish.entrypoint->empty() ? std::vector<std::string>()

@@ -45,6 +45,7 @@ struct RunOptions {
   std::optional<std::string> timeout;
   std::string result_file;
   std::string restart = "no";
+  std::string runtime;  // --runtime: another OCI runtime; empty: Bulkhead's own
   std::string log_driver = "json-file";
   std::vector<std::string> log_options;
 
@@ -109,6 +110,7 @@ struct RunOptions {
 
   std::string image;
   std::vector<std::string> command;
+  std::vector<std::string> words;  // the command line, for `generate systemd`
 };
 
 }  // namespace bulkhead::engine

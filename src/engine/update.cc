@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "engine/detached.h"
 #include "engine/events.h"
 #include "engine/life.h"
@@ -75,6 +76,11 @@ Result<void> carry_out(const StoreOptions& options, const ListedContainer& conta
   if (container.record && container.record->remove && wanted.restart &&
       wanted.restart->kind != supervise::RestartKind::kNo)
     return fail(ErrorKind::kUsage, "--restart: the container was run with --rm");
+  if (limits && container.record && !container.record->runtime.empty())
+    return fail(ErrorKind::kUnsupported,
+                "limits are changed by Bulkhead's own runtime alone, and container " +
+                    quoted(container.name) + " is of " + container.record->runtime,
+                "make it anew with other limits");
   // First the kernel, which may refuse.
   if (limits && runs(container.status))
     TRY(runtime::update_container(state_root_of(options), container.id, resources));

@@ -93,37 +93,6 @@ void add_capability(std::vector<std::string>& set, const std::string& name) {
   if (std::find(set.begin(), set.end(), name) == set.end()) set.push_back(name);
 }
 
-// The container's own process as changed by the command line.
-Result<oci::Process> changed_process(const oci::Process& own, const ExecOptions& options) {
-  oci::Process process = own;
-  process.args = options.args;
-  process.terminal = options.tty;
-  if (!options.tty) process.console_size.reset();
-  if (!options.cwd.empty()) process.cwd = options.cwd;
-  if (!options.user.empty()) TRY(set_user(process.user, options.user));
-  for (const std::uint32_t gid : options.additional_gids)
-    process.user.additional_gids.push_back(ContainerGid(gid));
-  for (const std::string& entry : options.env) {
-    const std::size_t equals = entry.find('=');
-    if (equals == 0 || equals == std::string::npos)
-      return fail(ErrorKind::kUsage, "--env: " + quoted(entry) + " is not NAME=VALUE");
-    const std::string_view name = std::string_view(entry).substr(0, equals + 1);
-    std::erase_if(process.env, [&](const std::string& other) { return other.starts_with(name); });
-    process.env.push_back(entry);
-  }
-  if (!options.capabilities.empty() && !process.capabilities) process.capabilities.emplace();
-  for (const std::string& given : options.capabilities) {
-    const std::string name = given.starts_with("CAP_") ? given : "CAP_" + given;
-    add_capability(process.capabilities->bounding, name);
-    add_capability(process.capabilities->effective, name);
-    add_capability(process.capabilities->permitted, name);
-  }
-  if (!options.apparmor_profile.empty()) process.apparmor_profile = options.apparmor_profile;
-  if (!options.process_label.empty()) process.selinux_label = options.process_label;
-  if (options.no_new_privileges) process.no_new_privileges = *options.no_new_privileges;
-  return process;
-}
-
 Result<oci::Process> wanted_process(const oci::Spec& spec, const ExecOptions& options) {
   if (options.process_file.empty()) {
     TRY_ASSIGN(oci::Process process, changed_process(*spec.process, options));
@@ -273,6 +242,36 @@ Result<Target> find_target(const ExecOptions& options) {
 }
 
 }  // namespace
+
+Result<oci::Process> changed_process(const oci::Process& own, const ExecOptions& options) {
+  oci::Process process = own;
+  process.args = options.args;
+  process.terminal = options.tty;
+  if (!options.tty) process.console_size.reset();
+  if (!options.cwd.empty()) process.cwd = options.cwd;
+  if (!options.user.empty()) TRY(set_user(process.user, options.user));
+  for (const std::uint32_t gid : options.additional_gids)
+    process.user.additional_gids.push_back(ContainerGid(gid));
+  for (const std::string& entry : options.env) {
+    const std::size_t equals = entry.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return fail(ErrorKind::kUsage, "--env: " + quoted(entry) + " is not NAME=VALUE");
+    const std::string_view name = std::string_view(entry).substr(0, equals + 1);
+    std::erase_if(process.env, [&](const std::string& other) { return other.starts_with(name); });
+    process.env.push_back(entry);
+  }
+  if (!options.capabilities.empty() && !process.capabilities) process.capabilities.emplace();
+  for (const std::string& given : options.capabilities) {
+    const std::string name = given.starts_with("CAP_") ? given : "CAP_" + given;
+    add_capability(process.capabilities->bounding, name);
+    add_capability(process.capabilities->effective, name);
+    add_capability(process.capabilities->permitted, name);
+  }
+  if (!options.apparmor_profile.empty()) process.apparmor_profile = options.apparmor_profile;
+  if (!options.process_label.empty()) process.selinux_label = options.process_label;
+  if (options.no_new_privileges) process.no_new_privileges = *options.no_new_privileges;
+  return process;
+}
 
 Result<ExecResult> exec_in_container(const ExecOptions& options) {
   TRY_ASSIGN(Target target, find_target(options));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "oci/spec.h"
 #include "runtime/exec_group.h"
 #include "runtime/options.h"
 #include "sys/pidfd.h"
@@ -18,6 +19,9 @@ struct ExecResult {
 // Runs the process; attached, until it ends (its exit status), or with `detach` until it has been
 // executed (0). The errors carry kCommandNotFound or kCommandNotExecutable for the program's sake.
 Result<ExecResult> exec_in_container(const ExecOptions& options);
+
+// The container's own process as `options` change it.
+Result<oci::Process> changed_process(const oci::Process& own, const ExecOptions& options);
 
 // A process that the caller, its parent, stands by: it and all that it starts are in a group of their
 // own beneath the container's.

@@ -19,6 +19,9 @@ struct Letter {
   std::int32_t init = 0;
   bool has_error = false;
   bool has_input = false;
+  bool has_output = false;
+  bool adopted = false;
+  std::uint32_t restarts = 0;
 };
 
 constexpr std::size_t kMostDescriptors = 5;
@@ -48,6 +51,9 @@ Result<void> Handover::give(const Launched& launched) const {
   letter.init = launched.init.pid().value();
   letter.has_error = static_cast<bool>(launched.error);
   letter.has_input = static_cast<bool>(launched.input);
+  letter.has_output = static_cast<bool>(launched.output);
+  letter.adopted = launched.adopted;
+  letter.restarts = launched.restarts;
   std::array<int, kMostDescriptors> numbers{};
   std::size_t count = 0;
   for (const int fd : {launched.init.get(), launched.directory.get(), launched.output.get(),
@@ -110,7 +116,9 @@ SysResult<bool> receive_launched(int launcher, Launched& launched) noexcept {
   launched.settings = letter.settings;
   launched.init = PidFd(Fd(numbers[next++]), HostPid(letter.init));
   launched.directory = Fd(numbers[next++]);
-  launched.output = Fd(numbers[next++]);
+  launched.adopted = letter.adopted;
+  launched.restarts = letter.restarts;
+  if (letter.has_output) launched.output = Fd(numbers[next++]);
   if (letter.has_error) launched.error = Fd(numbers[next++]);
   if (letter.has_input) launched.input = Fd(numbers[next++]);
   return true;

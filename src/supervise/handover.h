@@ -35,6 +35,9 @@ struct Launched {
   Fd output;     // the terminal's master, or the pipe of standard output
   Fd error;      // empty with a terminal
   Fd input;      // empty: the container's standard input is closed
+  std::uint32_t restarts = 0;  // so far
+  // Its monitor was killed: it is nobody's child that could tell how it ended.
+  bool adopted = false;
 };
 
 // The launcher's end.

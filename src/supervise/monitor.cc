@@ -43,7 +43,7 @@ std::int64_t milliseconds_now() noexcept {
 }
 
 void Monitor::step() noexcept {
-  constexpr std::size_t kOwn = 5;
+  constexpr std::size_t kOwn = 6;
   std::array<struct pollfd, kOwn + Clients::kMost + 1> items;
   const bool reading = !owed_;
   items[0] = {signals_.get(), POLLIN, 0};
@@ -53,6 +53,8 @@ void Monitor::step() noexcept {
   items[2] = {output_events != 0 ? output_.get() : -1, output_events, 0};
   items[3] = {reading ? error_.get() : -1, POLLIN, 0};
   items[4] = {!input_left_.empty() && container_.input ? container_.input.get() : -1, POLLOUT, 0};
+  const bool stranger = phase_ == Phase::kRunning && container_.adopted;
+  items[5] = {stranger ? container_.init.get() : -1, POLLIN, 0};
   const std::size_t clients = clients_.prepare(std::span(items).subspan(kOwn), input_left_.empty());
   std::int64_t wait = unflushed_ ? 0 : kNever;
   if (const std::int64_t next = sooner(deadline_, health_.due_at()); next != kNever)
@@ -84,6 +86,7 @@ void Monitor::step() noexcept {
   if (!owed_ && items[3].revents != 0) pump(error_);
   clients_.serve(std::span(items).subspan(kOwn, clients), *this);
   if (items[0].revents != 0) reap();
+  if (items[5].revents != 0) adopted_gone();
 }
 
 void Monitor::run(Fd command, Fd first_client, const sigset_t& original) noexcept {

@@ -19,6 +19,7 @@ struct Ended {
   ExitStatus exit;
   bool timed_out = false;
   bool output_limited = false;
+  bool unknown = false;  // how it ended
   bool starts_again = false;
   bool stopped = false;        // because somebody asked for it
   std::uint32_t restarts = 0;  // so far
@@ -28,7 +29,8 @@ struct Ended {
 class Work {
  public:
   virtual ~Work() = default;
-  // Launches the container and hands it over; `restarts` is 0 the first time. False: it failed, was
+  // Launches the container and hands it over; `restarts` is 0 the first time. Or one that runs already
+  // is handed over. False: it failed, was
   // reported, and nothing is left that was not there before.
   virtual bool launch(const Handover& handover, std::uint32_t restarts) = 0;
   // The container's first process has ended.

@@ -53,15 +53,17 @@ void Monitor::take_over() noexcept {
     return launcher_.reset();
   }
   launcher_.reset();
+  if (container_.adopted) ended_.restarts = container_.restarts;
   open_log();
-  output_.open(std::move(container_.output));
-  error_.open(std::move(container_.error));
+  if (container_.output) output_.open(std::move(container_.output));
+  if (container_.error) error_.open(std::move(container_.error));
   if (container_.input) (void)::fcntl(container_.input.get(), F_SETFL, O_WRONLY | O_NONBLOCK);
   started_ = milliseconds_now();
   deadline_ =
       settings().timeout_milliseconds < 0 ? kNever : started_ + settings().timeout_milliseconds;
   ended_.timed_out = false;
   ended_.output_limited = false;
+  ended_.unknown = false;
   output_bytes_ = 0;
   phase_ = Phase::kRunning;
   health_.start(settings().health, started_);
@@ -109,6 +111,14 @@ void Monitor::launcher_gone(int status) noexcept {
     return 0;
   });
   if (worker_pid_ < 0) leave();
+}
+
+// Not our child: its descriptor tells that it has ended, and a new kernel how.
+void Monitor::adopted_gone() noexcept {
+  const auto status = container_.init.wait_status_of_stranger();
+  ended_.unknown = !status;
+  constexpr int kUnknownExit = 255 << 8;
+  container_gone(status.value_or(kUnknownExit));
 }
 
 void Monitor::container_gone(int status) noexcept {

@@ -56,6 +56,7 @@ class Monitor final : public Requests {
   void reap() noexcept;
   void launcher_gone(int status) noexcept;
   void container_gone(int status) noexcept;
+  void adopted_gone() noexcept;
   void recorded() noexcept;
   std::uint8_t end_flags() const noexcept;
   [[noreturn]] void leave() noexcept;

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <optional>
 
 #include "base/id.h"
 #include "base/result.h"
@@ -39,6 +40,9 @@ class PidFd {
   bool has_exited() const noexcept;
   // Whether it has exited or is about to (PF_EXITING): it executes nothing any more.
   bool is_ending() const noexcept;
+  // How a process that is no child of ours, and has been reaped, ended: its wait status. Linux 6.15;
+  // nothing before.
+  std::optional<int> wait_status_of_stranger() const noexcept;
   // waitid(P_PIDFD), Linux 5.4: blocks until this child of ours exits, and reaps it.
   SysResult<ExitStatus> wait() const noexcept;
 

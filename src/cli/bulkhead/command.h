@@ -38,7 +38,8 @@ extern const Command kRunCommand, kCreateCommand, kStartCommand, kStopCommand, k
     kImagesCommand, kImageCommand, kTagCommand, kRmiCommand, kHistoryCommand, kSaveCommand,
     kLoadCommand, kImportCommand, kInspectCommand, kImageInspectCommand, kImagePruneCommand,
     kCpCommand, kEventsCommand, kPullCommand, kPushCommand, kLoginCommand, kLogoutCommand,
-    kOutdatedCommand, kPolicyCommand, kVolumeCommand;
+    kOutdatedCommand, kPolicyCommand, kVolumeCommand, kInfoCommand, kVersionCommand,
+    kGenerateCommand;
 std::span<const Command* const> commands();
 std::vector<std::string_view> image_subcommands();  // "ls", "rm", ...
 std::vector<std::string_view> volume_subcommands();

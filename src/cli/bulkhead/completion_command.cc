@@ -48,6 +48,7 @@ std::string image_cases() {
   DfOptions df;
   CheckOptions check;
   PruneEverythingOptions everything;
+  StopOptions stop;
   const Case cases[] = {
       {"images|'image ls'", flags_of(images_options(images)), kNames},
       {"rmi|'image rm'", flags_of(rmi_options(rmi)), kNames},
@@ -60,6 +61,9 @@ std::string image_cases() {
       {"'image prune'", flags_of(image_prune_options(prune)), ""},
       {"'system df'", flags_of(df_options(df)), ""},
       {"'system prune'", flags_of(prune_everything_options(everything)), ""},
+      {"'system stop'", flags_of(stop_options(stop)), ""},
+      {"'system start'", "--help", ""},
+      {"info|version|'system info'", "--format --help", ""},
       {"'system check'", flags_of(check_options(check)), ""},
   };
   std::string text;
@@ -187,7 +191,7 @@ std::string bash_script() {
          "    case ${COMP_WORDS[i]} in\n"
          "      --root|--runroot) ((i++)) ;;\n"
          "      -*) ;;\n"
-         "      image|system|volume) command=${COMP_WORDS[i]}\n"
+         "      image|system|volume|generate) command=${COMP_WORDS[i]}\n"
          "        ((i + 1 < COMP_CWORD)) && command+=\" ${COMP_WORDS[i+1]}\"; break ;;\n"
          "      *) command=${COMP_WORDS[i]}; [[ $command == explain ]] || break ;;\n"
          "    esac\n"
@@ -232,7 +236,8 @@ std::string bash_script() {
          container_cases() + image_cases() + volume_cases() + registry_cases() +
          "    image) COMPREPLY=($(compgen -W '" + joined(of_image) +
          " --help' -- \"$word\")) ;;\n"
-         "    system) COMPREPLY=($(compgen -W 'check df integrate prune --help' -- \"$word\")) ;;\n"
+         "    system) COMPREPLY=($(compgen -W 'check df info integrate prune start stop --help' -- "
+         "\"$word\")) ;;\n"
          "    'system integrate')\n"
          "      if [[ $previous == --file || $previous == --runtime || $previous == -f ]]; then\n"
          "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
@@ -241,6 +246,9 @@ std::string bash_script() {
          of_integrate +
          "' -- \"$word\"))\n"
          "      fi ;;\n"
+         "    generate|'generate systemd') COMPREPLY=($(compgen -W \"systemd --new --name --files "
+         "--restart-policy "
+         "--time --help $(_bulkhead_containers)\" -- \"$word\")) ;;\n"
          "    completion) COMPREPLY=($(compgen -W 'bash' -- \"$word\")) ;;\n"
          "  esac\n"
          "}\n"

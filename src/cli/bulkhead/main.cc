@@ -14,14 +14,15 @@ namespace bulkhead::cli::engine {
 namespace {
 
 constexpr std::array kCommands{
-    &kRunCommand,     &kCreateCommand,    &kStartCommand,   &kStopCommand,      &kRestartCommand,
-    &kKillCommand,    &kPauseCommand,     &kUnpauseCommand, &kWaitCommand,      &kPsCommand,
-    &kRmCommand,      &kExecCommand,      &kAttachCommand,  &kLogsCommand,      &kInspectCommand,
-    &kRenameCommand,  &kTopCommand,       &kStatsCommand,   &kCpCommand,        &kEventsCommand,
-    &kUpdateCommand,  &kContainerCommand, &kPullCommand,    &kPushCommand,      &kLoginCommand,
-    &kLogoutCommand,  &kImagesCommand,    &kImageCommand,   &kTagCommand,       &kRmiCommand,
-    &kHistoryCommand, &kSaveCommand,      &kLoadCommand,    &kImportCommand,    &kVolumeCommand,
-    &kExplainCommand, &kSystemCommand,    &kPolicyCommand,  &kCompletionCommand};
+    &kRunCommand,      &kCreateCommand,    &kStartCommand,   &kStopCommand,   &kRestartCommand,
+    &kKillCommand,     &kPauseCommand,     &kUnpauseCommand, &kWaitCommand,   &kPsCommand,
+    &kRmCommand,       &kExecCommand,      &kAttachCommand,  &kLogsCommand,   &kInspectCommand,
+    &kRenameCommand,   &kTopCommand,       &kStatsCommand,   &kCpCommand,     &kEventsCommand,
+    &kUpdateCommand,   &kContainerCommand, &kPullCommand,    &kPushCommand,   &kLoginCommand,
+    &kLogoutCommand,   &kImagesCommand,    &kImageCommand,   &kTagCommand,    &kRmiCommand,
+    &kHistoryCommand,  &kSaveCommand,      &kLoadCommand,    &kImportCommand, &kVolumeCommand,
+    &kExplainCommand,  &kSystemCommand,    &kPolicyCommand,  &kInfoCommand,   &kVersionCommand,
+    &kGenerateCommand, &kCompletionCommand};
 
 }  // namespace
 

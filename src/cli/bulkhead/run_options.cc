@@ -30,8 +30,6 @@ constexpr Unsupported kUnsupported[] = {
     {"publish", 'p', kNetworks, "--network host opens the host's ports themselves"},
     {"publish-all", 'P', kNetworks, "--network host opens the host's ports themselves"},
     {"quiet", 'q', "there is no output of a pull to leave out", "leave it out"},
-    {"runtime", 0, "the runtime is a part of Bulkhead",
-     "Docker and Podman take others: --runtime is their option"},
     {"use-api-socket", 0, "there is no daemon, and no socket of one",
      "give the container what it needs by --volume"},
 };
@@ -75,6 +73,8 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
       {"detach", 'd', &run.detach, "", "leave it running, and print its id"},
       {"restart", 0, &run.restart, "POLICY",
        "with --detach, when it has ended: no (default), on-failure[:N], always, unless-stopped"},
+      {"runtime", 0, &run.runtime, "RUNTIME",
+       "another OCI runtime: crun, runc, or the path of one (default: bulkhead)", ValueKind::kFile},
       {"log-driver", 0, &run.log_driver, "DRIVER", "with --detach: json-file (default), journald or none"},
       {"log-opt", 0, &run.log_options, "NAME=VALUE",
        "max-size=100m and max-file=2 are the defaults, max-size=-1: no limit; compress=true; "
@@ -211,6 +211,7 @@ Result<bool> parse_run(std::span<const std::string_view> words,
   if (parsed.positional.empty())
     return fail(ErrorKind::kUsage, "no image is named",
                 "bulkhead run IMAGE [COMMAND...]; busybox is one");
+  options.words.assign(words.begin(), words.end());
   options.image = std::move(parsed.positional.front());
   options.command.assign(std::make_move_iterator(parsed.positional.begin() + 1),
                          std::make_move_iterator(parsed.positional.end()));

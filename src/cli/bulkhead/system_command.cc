@@ -106,14 +106,21 @@ std::string overview() {
          "Commands:\n"
          "  check       look whether the store is whole, and repair it\n"
          "  df          print how much room the store takes\n"
+         "  info        tell about this installation and its host\n"
          "  integrate   let another engine use bulkhead-runtime\n"
          "  prune       remove containers that do not run, and images that nobody uses\n"
+         "  start       start what a restart policy brings back after a reboot\n"
+         "  stop        stop all containers before one\n"
          "\n"
          "bulkhead system COMMAND --help says more about each.\n";
 }
 
 Result<int> system_command(const Invocation& invocation) {
   const std::string_view first = invocation.words.empty() ? "" : invocation.words.front();
+  if (first == "start") return system_start({invocation.store, invocation.words.subspan(1)});
+  if (first == "stop") return system_stop({invocation.store, invocation.words.subspan(1)});
+  if (first == "adopt") return system_adopt({invocation.store, invocation.words.subspan(1)});
+  if (first == "info") return system_info({invocation.store, invocation.words.subspan(1)});
   if (first == "df") return system_df({invocation.store, invocation.words.subspan(1)});
   if (first == "prune") return system_prune({invocation.store, invocation.words.subspan(1)});
   if (first == "check") return system_check({invocation.store, invocation.words.subspan(1)});
@@ -125,7 +132,8 @@ Result<int> system_command(const Invocation& invocation) {
     return 0;
   }
   if (words.positional.empty() || words.positional.front() != "integrate")
-    return fail(ErrorKind::kUsage, "say what to do: bulkhead system check, df, integrate or prune",
+    return fail(ErrorKind::kUsage,
+                "say what to do: bulkhead system check, df, info, integrate, prune, start or stop",
                 "bulkhead system --help says more");
   return integrate(words, options);
 }
@@ -160,7 +168,8 @@ std::vector<Option> integrate_options(IntegrateOptions& options) {
   };
 }
 
-const Command kSystemCommand{"system", "COMMAND", "check the store; work with other engines",
-                             system_command};
+const Command kSystemCommand{
+    "system", "COMMAND",
+    "check the store; start and stop with the machine; work with other engines", system_command};
 
 }  // namespace bulkhead::cli::engine

@@ -1,6 +1,7 @@
 // `bulkhead system`: options of its commands, for the command and for the completion.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,15 @@ struct CheckOptions {
 };
 std::vector<Option> check_options(CheckOptions& options);
 
+struct StopOptions {
+  std::optional<std::string> time;
+};
+std::vector<Option> stop_options(StopOptions& options);
+
+Result<int> system_start(const Invocation& invocation);
+Result<int> system_stop(const Invocation& invocation);
+Result<int> system_adopt(const Invocation& invocation);
+Result<int> system_info(const Invocation& invocation);
 Result<int> system_df(const Invocation& invocation);
 Result<int> system_prune(const Invocation& invocation);
 Result<int> system_check(const Invocation& invocation);

@@ -1,0 +1,361 @@
+#include "engine/foreign_launch.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <optional>
+
+#include "base/text.h"
+#include "engine/foreign_runtime.h"
+#include "engine/overlay_root.h"
+#include "engine/prepare.h"
+#include "isolation/cgroup/discover.h"
+#include "oci/encode.h"
+#include "policy/enforce.h"
+#include "runtime/record.h"
+#include "sys/file.h"
+#include "sys/mount_api.h"
+#include "sys/tree.h"
+
+namespace bulkhead::engine {
+namespace {
+
+// What every runtime of these years knows; nothing that we write needs a later one.
+constexpr const char* kSpecVersion = "1.0.2";
+constexpr int kTerminalMilliseconds = 10'000;
+
+std::unexpected<Error> refuse(std::string_view what, std::string hint = {}) {
+  return fail(ErrorKind::kUnsupported,
+              std::string(what) + " needs Bulkhead's own runtime", std::move(hint));
+}
+
+// A user namespace with the container's maps, through which its files are seen; it lives as long as the
+// descriptor.
+Result<Fd> make_user_namespace(const oci::Linux& config) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(Error(SysError{"pipe2", errno}));
+  const Fd read_end(ends[0]);
+  Fd write_end(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return std::unexpected(Error(SysError{"fork", errno}));
+  if (pid == 0) {
+    const char answer = ::unshare(CLONE_NEWUSER) == 0 ? 'y' : 'n';
+    (void)!::write(write_end.get(), &answer, 1);
+    for (;;) ::pause();
+  }
+  write_end.reset();
+  const auto end = [&](Result<Fd> result) {
+    (void)::kill(pid, SIGKILL);
+    (void)::waitpid(pid, nullptr, 0);
+    return result;
+  };
+  char answer = 'n';
+  if (::read(read_end.get(), &answer, 1) != 1 || answer != 'y')
+    return end(fail(ErrorKind::kUnsupported, "no user namespace can be made"));
+  const std::string proc = "/proc/" + std::to_string(pid) + "/";
+  const auto write_map = [&](const char* file, const std::vector<oci::IdMapping>& mappings) {
+    std::string text;
+    for (const oci::IdMapping& map : mappings)
+      text += std::to_string(map.container_id) + " " + std::to_string(map.host_id) + " " +
+              std::to_string(map.size) + "\n";
+    return write_file_at(AT_FDCWD, (proc + file).c_str(), text);
+  };
+  for (const auto& [file, map] :
+       {std::pair("uid_map", &config.uid_mappings), {"gid_map", &config.gid_mappings}})
+    if (auto written = write_map(file, *map); !written)
+      return end(std::unexpected(Error(written.error()).within(file)));
+  auto opened = open_at(AT_FDCWD, (proc + "ns/user").c_str(), O_RDONLY);
+  if (!opened) return end(std::unexpected(Error(opened.error())));
+  return end(*std::move(opened));
+}
+
+// The console socket: the runtime sends the terminal's master to it.
+class TerminalReceiver {
+ public:
+  // In the bundle; its path is short, because the bundle's own may be longer than an address holds.
+  Result<std::string> listen(int bundle) {
+    socket_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const std::string path =
+        "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(bundle) + "/console";
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (!socket_ ||
+        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(socket_.get(), 1) != 0)
+      return std::unexpected(Error(SysError{"bind", errno, "the console socket"}));
+    const timeval patience{kTerminalMilliseconds / 1000, 0};
+    (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return path;
+  }
+
+  Result<Fd> receive() const {
+    const Fd peer(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!peer) return std::unexpected(Error(SysError{"accept4", errno}).within("the terminal"));
+    char name[256];
+    union {
+      cmsghdr header;
+      char space[CMSG_SPACE(sizeof(int))];
+    } control{};
+    iovec part{name, sizeof name};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.space;
+    message.msg_controllen = sizeof control.space;
+    if (::recvmsg(peer.get(), &message, MSG_CMSG_CLOEXEC) < 0)
+      return std::unexpected(Error(SysError{"recvmsg", errno}).within("the terminal"));
+    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
+        header->cmsg_len != CMSG_LEN(sizeof(int)))
+      return fail(ErrorKind::kInvalid, "the runtime has sent no terminal");
+    int number = -1;
+    std::memcpy(&number, CMSG_DATA(header), sizeof number);
+    return Fd(number);
+  }
+
+ private:
+  Fd socket_;
+};
+
+class Launch {
+ public:
+  explicit Launch(const ToLaunch& container)
+      : container_(container),
+        runroot_(container.store.runroot),
+        id_(container.record.id),
+        program_(container.record.runtime),
+        bundle_(foreign_bundle(runroot_, id_)) {}
+
+  Result<ForeignContainer> run() {
+    spec_ = container_.spec;
+    TRY(ask_policy());
+    TRY(make_bundle());
+    auto made = make();
+    if (made) return made;
+    (void)end_foreign(runroot_, id_);
+    auto directory = runtime::ContainerDirectory::open(state_root_of(container_.store), id_);
+    if (directory) (void)std::move(*directory).remove();
+    return made;
+  }
+
+ private:
+  // As Bulkhead's own runtime asks it.
+  Result<void> ask_policy() {
+    TRY_ASSIGN(const std::optional<policy::Policy> policy, policy::read_policy());
+    if (!policy) return {};
+    std::vector<std::string> weakened = container_.record.opened;
+    weakened.push_back("the runtime: " + program_);
+    policy::Subject subject{.spec = spec_,
+                            .container = id_,
+                            .image = container_.record.image,
+                            .own_mounts = {}};
+    for (const isolation::HandedMount& handed : container_.handed_mounts)
+      subject.own_mounts.push_back(handed.destination);
+    if (spec_.process->args.front() == kInitPath) subject.own_mounts.emplace_back(kInitPath);
+    return policy::enforce(*policy, subject, weakened);
+  }
+
+  Result<void> make_bundle() {
+    TRY(make_directories(bundle_ + "/rootfs"));
+    TRY(make_directories(bundle_ + "/mounts"));
+    TRY_ASSIGN(directory_, open_at(AT_FDCWD, bundle_.c_str(), O_RDONLY | O_DIRECTORY));
+    return write("runtime", program_);
+  }
+
+  Result<void> write(const char* name, std::string_view content) const {
+    return write_container_file(directory_.get(), name, content);
+  }
+
+  Result<ForeignContainer> make() {
+    // What is mounted from here on is seen by this process and the container alone, and goes with them.
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
+      return std::unexpected(Error(SysError{"unshare(CLONE_NEWNS)", errno}));
+    if (!spec_.linux_.uid_mappings.empty()) {
+      TRY_ASSIGN(users_, make_user_namespace(spec_.linux_));
+    }
+    TRY(mount_root());
+    TRY(take_mounts());
+    adapt();
+    TRY(write("config.json", oci::encode(spec_)));
+    ForeignContainer made;
+    TRY(create(made));
+    TRY(remember(made));
+    TRY(call_runtime(runroot_, program_, {"start", id_}));
+    made.warnings = std::move(warnings_);
+    return made;
+  }
+
+  Result<void> mount_root() {
+    OverlayRoot root(container_.snapshot);
+    TRY_ASSIGN(const Fd mount, root.make_root(users_ ? users_.get() : -1));
+    TRY_ASSIGN(const Fd place, open_at(directory_.get(), "rootfs", O_PATH | O_DIRECTORY));
+    if (auto attached = attach_mount(mount.get(), place.get(), ""); !attached)
+      return std::unexpected(Error(attached.error()).within("the root file system"));
+    spec_.root->path = bundle_ + "/rootfs";
+    return {};
+  }
+
+  // Mounts that are seen through the container's ids, or that come as descriptors, are made here; the
+  // runtime binds what it finds.
+  Result<void> take_mounts() {
+    for (oci::Mount& mount : spec_.mounts) {
+      const auto handed = std::ranges::find(container_.handed_mounts, mount.destination,
+                                            &isolation::HandedMount::destination);
+      if (handed != container_.handed_mounts.end()) {
+        TRY(put(handed->mount.get(), mount));
+      } else if (mount.uid_mappings) {
+        const bool all = std::ranges::find(mount.options, "ridmap") != mount.options.end();
+        MountAttributes attributes;
+        attributes.set = MOUNT_ATTR_IDMAP;
+        attributes.user_namespace = users_.get();
+        const auto tree = clone_tree_with(AT_FDCWD, mount.source.c_str(),
+                                          all ? Recursion::kWholeTree : Recursion::kThisMount, attributes);
+        if (!tree)
+          return std::unexpected(
+              Error(tree.error())
+                  .within("--volume " + quoted(mount.source))
+                  .with_hint("give it the option noidmap, or use a file system that can be "
+                             "idmapped"));
+        TRY(put(tree->get(), mount));
+      }
+      std::erase_if(mount.options,
+                    [](const std::string& word) { return word == "idmap" || word == "ridmap"; });
+      mount.uid_mappings.reset();
+      mount.gid_mappings.reset();
+    }
+    return {};
+  }
+
+  Result<void> put(int tree, oci::Mount& mount) {
+    const std::string name = "mounts/" + std::to_string(count_++);
+    struct stat status{};
+    if (::fstat(tree, &status) != 0) return std::unexpected(Error(SysError{"fstat", errno}));
+    Fd place;
+    if (S_ISDIR(status.st_mode)) {
+      if (::mkdirat(directory_.get(), name.c_str(), 0700) != 0)
+        return std::unexpected(Error(SysError{"mkdirat", errno}));
+      TRY_ASSIGN(place, open_at(directory_.get(), name.c_str(), O_PATH | O_DIRECTORY));
+    } else {
+      TRY_ASSIGN(place, open_at(directory_.get(), name.c_str(), O_RDONLY | O_CREAT | O_EXCL, 0600));
+    }
+    if (auto attached = attach_mount(tree, place.get(), ""); !attached)
+      return std::unexpected(Error(attached.error()).within(mount.destination));
+    mount.source = bundle_ + "/" + name;
+    return {};
+  }
+
+  void adapt() {
+    spec_.oci_version = kSpecVersion;
+    const auto is_time = [](const oci::Namespace& each) {
+      return each.type == oci::NamespaceType::kTime;
+    };
+    if (std::ranges::any_of(spec_.linux_.namespaces, is_time) &&
+        !abilities_of(program_).time_namespace) {
+      std::erase_if(spec_.linux_.namespaces, is_time);
+      spec_.linux_.time_offsets.clear();
+      warnings_.push_back("no time namespace: " + program_ +
+                          " has none, and how long the host has been up is seen");
+    }
+    warnings_.push_back("the container is made by " + program_ +
+                        ": its layers are not verified before it starts");
+  }
+
+  Result<void> create(ForeignContainer& made) {
+    std::vector<std::string> words{"create", "--bundle", bundle_, "--pid-file", bundle_ + "/pid"};
+    TerminalReceiver terminal;
+    if (spec_.process->terminal) {
+      TRY_ASSIGN(const std::string path, terminal.listen(directory_.get()));
+      words.insert(words.end(), {"--console-socket", path});
+    }
+    words.push_back(id_);
+    const bool streams = !spec_.process->terminal;
+    TRY(call_runtime(runroot_, program_, words,
+                     streams ? RuntimeStreams{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}
+                             : RuntimeStreams{}));
+    if (spec_.process->terminal) {
+      TRY_ASSIGN(made.terminal, terminal.receive());
+    }
+    TRY_ASSIGN(const std::string text, read_file_at(directory_.get(), "pid"));
+    const auto pid = parse_number<pid_t>(trim(text));
+    if (!pid || *pid <= 0)
+      return fail(ErrorKind::kInvalid, program_ + " has written no pid: " + quoted(text));
+    auto init = PidFd::open(HostPid(*pid));
+    if (!init) return std::unexpected(Error(init.error()).within("the container's first process"));
+    made.init = *std::move(init);
+    return {};
+  }
+
+  // For all that asks the kernel about the container: ps, stats, top, its end.
+  Result<void> remember(ForeignContainer& made) {
+    TRY_ASSIGN(auto directory,
+               runtime::ContainerDirectory::take(state_root_of(container_.store), id_));
+    runtime::Record record;
+    record.id = id_;
+    record.oci_version = kSpecVersion;
+    record.bundle = bundle_;
+    record.rootfs = bundle_ + "/rootfs";
+    record.created = made.created = runtime::now_rfc3339();
+    record.annotations = spec_.annotations;
+    TRY_ASSIGN(const auto hierarchies, isolation::discover_cgroup_hierarchies());
+    for (const isolation::CgroupHierarchy& hierarchy : hierarchies) {
+      const std::string group = hierarchy.mount_point + spec_.linux_.cgroups_path;
+      if (::access((group + "/cgroup.procs").c_str(), F_OK) != 0) continue;
+      std::string names;
+      if (!hierarchy.v2)
+        for (const std::string& name : hierarchy.controllers)
+          names.append(names.empty() ? "" : ",").append(name);
+      record.cgroup_directories.push_back(names + ":" + group);
+    }
+    record.own_pid_namespace =
+        std::ranges::any_of(spec_.linux_.namespaces, [](const oci::Namespace& each) {
+          return each.type == oci::NamespaceType::kPid;
+        });
+    TRY(directory.write_record(record));
+    TRY(directory.write_config(oci::encode(spec_)));
+    TRY_ASSIGN(const std::uint64_t start_time, start_time_of(made.init.pid()));
+    TRY(directory.write_init({made.init.pid(), start_time}));
+    TRY(directory.confirm_init());
+    return {};
+  }
+
+  const ToLaunch& container_;
+  const std::string& runroot_;
+  const std::string& id_;
+  const std::string& program_;
+  std::string bundle_;
+  Fd directory_;
+  Fd users_;
+  oci::Spec spec_;
+  std::size_t count_ = 0;
+  std::vector<std::string> warnings_;
+};
+
+}  // namespace
+
+Result<void> check_foreign(const RunOptions& options, const Wish& wish, bool has_health_check) {
+  if (options.runtime.empty() || options.runtime == "bulkhead") return {};
+  if (wish.untrusted) return refuse("--preset untrusted");
+  if (wish.security.landlock && *wish.security.landlock != "unconfined")
+    return refuse("--security-opt landlock");
+  if (options.time_offset && *options.time_offset != "host") return refuse("--time-offset");
+  if (!wish.sharing.joined().empty()) return refuse("container:" + wish.sharing.joined());
+  if (!options.result_file.empty()) return refuse("--result", "bulkhead inspect tells how it ended");
+  if (has_health_check) return refuse("a health check", "give --no-healthcheck");
+  return {};
+}
+
+Result<ForeignContainer> launch_foreign(const ToLaunch& container) {
+  return Launch(container).run();
+}
+
+}  // namespace bulkhead::engine
