@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "base/text.h"
 #include "engine/foreign_runtime.h"
@@ -165,8 +166,7 @@ class Launch {
   }
 
   Result<void> make_bundle() {
-    TRY(make_directories(bundle_ + "/rootfs"));
-    TRY(make_directories(bundle_ + "/mounts"));
+    TRY(make_directories(bundle_));
     TRY_ASSIGN(directory_, open_at(AT_FDCWD, bundle_.c_str(), O_RDONLY | O_DIRECTORY));
     return write("runtime", program_);
   }
@@ -176,15 +176,23 @@ class Launch {
   }
 
   Result<ForeignContainer> make() {
+    if (!spec_.linux_.uid_mappings.empty()) {
+      TRY_ASSIGN(users_, make_user_namespace(spec_.linux_));
+    }
+    // Detached copies can be made of mounts of one's own namespace alone: before it is left.
+    OverlayRoot root(container_.snapshot);
+    TRY_ASSIGN(const Fd root_mount, root.make_root(users_ ? users_.get() : -1));
+    TRY(take_binds());
     // What is mounted from here on is seen by this process and the container alone, and goes with them.
     if (::unshare(CLONE_NEWNS) != 0 ||
         ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
       return std::unexpected(Error(SysError{"unshare(CLONE_NEWNS)", errno}));
-    if (!spec_.linux_.uid_mappings.empty()) {
-      TRY_ASSIGN(users_, make_user_namespace(spec_.linux_));
-    }
-    TRY(mount_root());
-    TRY(take_mounts());
+    TRY(make_place());
+    TRY_ASSIGN(const Fd root_place, make_directory("rootfs"));
+    if (auto attached = attach_mount(root_mount.get(), root_place.get(), ""); !attached)
+      return std::unexpected(Error(attached.error()).within("the root file system"));
+    spec_.root->path = path_ + "/rootfs";
+    TRY(place_mounts());
     adapt();
     TRY(write("config.json", oci::encode(spec_)));
     ForeignContainer made;
@@ -195,38 +203,80 @@ class Launch {
     return made;
   }
 
-  Result<void> mount_root() {
-    OverlayRoot root(container_.snapshot);
-    TRY_ASSIGN(const Fd mount, root.make_root(users_ ? users_.get() : -1));
-    TRY_ASSIGN(const Fd place, open_at(directory_.get(), "rootfs", O_PATH | O_DIRECTORY));
-    if (auto attached = attach_mount(mount.get(), place.get(), ""); !attached)
-      return std::unexpected(Error(attached.error()).within("the root file system"));
-    spec_.root->path = bundle_ + "/rootfs";
+  // Bind mounts are made here, those seen through the container's ids and all others: the container's
+  // root, as which the runtime makes mounts, need not be able to reach their sources. It binds what it
+  // finds.
+  Result<void> take_binds() {
+    for (const oci::Mount& mount : spec_.mounts) {
+      const auto has = [&](const char* word) {
+        return std::ranges::find(mount.options, word) != mount.options.end();
+      };
+      if (!has("bind") && !has("rbind")) continue;
+      if (std::ranges::find(container_.handed_mounts, mount.destination,
+                            &isolation::HandedMount::destination) != container_.handed_mounts.end())
+        continue;
+      MountAttributes attributes;
+      if (mount.uid_mappings) {
+        attributes.set = MOUNT_ATTR_IDMAP;
+        attributes.user_namespace = users_.get();
+      }
+      auto tree = clone_tree_with(AT_FDCWD, mount.source.c_str(),
+                                  has("rbind") ? Recursion::kWholeTree : Recursion::kThisMount,
+                                  attributes);
+      if (!tree)
+        return std::unexpected(
+            Error(tree.error())
+                .within("--volume " + quoted(mount.source))
+                .with_hint(mount.uid_mappings ? "give it the option noidmap, or use a file system "
+                                                "that can be idmapped"
+                                              : ""));
+      binds_.push_back({mount.destination, *std::move(tree)});
+    }
     return {};
   }
 
-  // Mounts that are seen through the container's ids, or that come as descriptors, are made here; the
-  // runtime binds what it finds.
-  Result<void> take_mounts() {
+  // A place that the container's root can reach, unlike the run root: an empty file system on a
+  // directory of the host's that nothing here has to do with. Nobody else sees it.
+  Result<void> make_place() {
+    for (const char* const candidate : {"/mnt", "/media", "/srv", "/opt", "/home", "/boot"}) {
+      struct stat status{};
+      if (::stat(candidate, &status) != 0 || !S_ISDIR(status.st_mode) || is_needed(candidate))
+        continue;
+      if (::mount("tmpfs", candidate, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=1m") != 0)
+        return std::unexpected(Error(SysError{"mount", errno, candidate}));
+      path_ = candidate;
+      TRY_ASSIGN(place_, open_at(AT_FDCWD, candidate, O_RDONLY | O_DIRECTORY));
+      return {};
+    }
+    return fail(ErrorKind::kUnsupported,
+                "--runtime: there is no directory for the container's root file system",
+                "make an empty directory /mnt");
+  }
+
+  bool is_needed(std::string_view directory) const {
+    const auto beneath = [&](std::string_view path) {
+      return path.starts_with(directory) &&
+             (path.size() == directory.size() || path[directory.size()] == '/');
+    };
+    return beneath(program_) || beneath(runroot_) || beneath(container_.store.root);
+  }
+
+  Result<Fd> make_directory(const std::string& name) const {
+    if (::mkdirat(place_.get(), name.c_str(), 0711) != 0)
+      return std::unexpected(Error(SysError{"mkdirat", errno}));
+    TRY_ASSIGN(Fd directory, open_at(place_.get(), name.c_str(), O_PATH | O_DIRECTORY));
+    return directory;
+  }
+
+  Result<void> place_mounts() {
     for (oci::Mount& mount : spec_.mounts) {
-      const auto handed = std::ranges::find(container_.handed_mounts, mount.destination,
-                                            &isolation::HandedMount::destination);
-      if (handed != container_.handed_mounts.end()) {
-        TRY(put(handed->mount.get(), mount));
-      } else if (mount.uid_mappings) {
-        const bool all = std::ranges::find(mount.options, "ridmap") != mount.options.end();
-        MountAttributes attributes;
-        attributes.set = MOUNT_ATTR_IDMAP;
-        attributes.user_namespace = users_.get();
-        const auto tree = clone_tree_with(AT_FDCWD, mount.source.c_str(),
-                                          all ? Recursion::kWholeTree : Recursion::kThisMount, attributes);
-        if (!tree)
-          return std::unexpected(
-              Error(tree.error())
-                  .within("--volume " + quoted(mount.source))
-                  .with_hint("give it the option noidmap, or use a file system that can be "
-                             "idmapped"));
-        TRY(put(tree->get(), mount));
+      for (const std::span<const isolation::HandedMount> list :
+           {container_.handed_mounts, std::span<const isolation::HandedMount>(binds_)}) {
+        const auto found = std::ranges::find(list, mount.destination,
+                                             &isolation::HandedMount::destination);
+        if (found == list.end()) continue;
+        TRY(put(found->mount.get(), mount));
+        break;
       }
       std::erase_if(mount.options,
                     [](const std::string& word) { return word == "idmap" || word == "ridmap"; });
@@ -237,20 +287,18 @@ class Launch {
   }
 
   Result<void> put(int tree, oci::Mount& mount) {
-    const std::string name = "mounts/" + std::to_string(count_++);
+    const std::string name = std::to_string(count_++);
     struct stat status{};
     if (::fstat(tree, &status) != 0) return std::unexpected(Error(SysError{"fstat", errno}));
-    Fd place;
+    Fd on;
     if (S_ISDIR(status.st_mode)) {
-      if (::mkdirat(directory_.get(), name.c_str(), 0700) != 0)
-        return std::unexpected(Error(SysError{"mkdirat", errno}));
-      TRY_ASSIGN(place, open_at(directory_.get(), name.c_str(), O_PATH | O_DIRECTORY));
+      TRY_ASSIGN(on, make_directory(name));
     } else {
-      TRY_ASSIGN(place, open_at(directory_.get(), name.c_str(), O_RDONLY | O_CREAT | O_EXCL, 0600));
+      TRY_ASSIGN(on, open_at(place_.get(), name.c_str(), O_RDONLY | O_CREAT | O_EXCL, 0644));
     }
-    if (auto attached = attach_mount(tree, place.get(), ""); !attached)
+    if (auto attached = attach_mount(tree, on.get(), ""); !attached)
       return std::unexpected(Error(attached.error()).within(mount.destination));
-    mount.source = bundle_ + "/" + name;
+    mount.source = path_ + "/" + name;
     return {};
   }
 
@@ -336,6 +384,9 @@ class Launch {
   Fd directory_;
   Fd users_;
   oci::Spec spec_;
+  std::string path_;  // of the place where the container's mounts stand
+  Fd place_;
+  std::vector<isolation::HandedMount> binds_;
   std::size_t count_ = 0;
   std::vector<std::string> warnings_;
 };
