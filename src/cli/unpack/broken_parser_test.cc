@@ -26,6 +26,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "cli/unpack/confinement.h"
 #include "storage/unpack/decompress.h"
@@ -159,7 +160,8 @@ const std::map<std::string, std::function<bool()>> kDeeds = {
 // What shows that the payload runs at all, in the confinement too.
 constexpr const char* kHarmless = "computes";
 const std::map<std::string, std::function<bool()>> kHarmlessDeeds = {
-    {kHarmless, [] { return ::getenv("nothing") == nullptr; }}};
+    {kHarmless, [] { return ::getenv("nothing") == nullptr; }},
+    {"makes a file in its layer", [] { return opens("own", O_CREAT | O_RDWR); }}};
 
 // Only the extractor has the channel.
 const std::map<std::string, std::function<bool()>> kChannelDeeds = {
@@ -284,7 +286,8 @@ class BrokenParser : public ::testing::Test {
   }
 
   // In a process of its own: a deed may change what the workers' parent is.
-  std::string unpack(const std::string& order, bool confined) {
+  std::string unpack(const std::string& order, bool confined,
+                     const std::set<ConfinementPart>& without = {}) {
     const std::string layer = top_ + "/layer" + std::to_string(count_++);
     EXPECT_EQ(::mkdir(layer.c_str(), 0755), 0);
     int ends[2];
@@ -296,6 +299,8 @@ class BrokenParser : public ::testing::Test {
       if (::unshare(CLONE_NEWNS) != 0 ||
           ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
         ::_exit(3);
+      // What deeds leave where they stand is left in the layer.
+      if (::chdir(layer.c_str()) != 0) ::_exit(3);
       // As much for the unconfined as the kernel grants: what stops them must be the confinement.
       const Fd directory(::open(layer.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       const Fd blob(::memfd_create("blob", MFD_CLOEXEC));
@@ -308,7 +313,7 @@ class BrokenParser : public ::testing::Test {
           .directory = directory.get()};
       const auto host = isolation::gather_host_facts();
       if (!host) ::_exit(2);
-      LayeredConfinement layered(*host);
+      LayeredConfinement layered(*host, without);
       NoConfinement none;
       storage::Confinement& chosen = confined ? static_cast<storage::Confinement&>(layered) : none;
       const auto done = storage::unpack_layer(wanted, chosen);
@@ -376,6 +381,33 @@ TEST_F(BrokenParser, WouldOwnTheHostWithoutTheConfinement) {
       const std::string said = unpack("extractor " + name, false);
       EXPECT_EQ(said, "PAYLOAD DID IT") << name;
     }
+}
+
+// Landlock alone stops what leads out of the layer's directory; without it, the same succeeds. What it
+// has no say in, such as mounts, it need not stop.
+TEST_F(BrokenParser, IsHeldByLandlockWhereNothingElseHolds) {
+  const auto host = isolation::gather_host_facts();
+  ASSERT_TRUE(host);
+  if (host->landlock_abi < 2) GTEST_SKIP() << "this kernel has no Landlock of ABI 2";
+  std::vector<std::string> deeds = {
+      "reads a file of the host", "writes a file of the host", "makes a file beside the layer",
+      "climbs out of its root",   "executes a program",        "mounts"};
+  if (host->landlock_abi >= 4) deeds.emplace_back("connects to a port of the host");
+  if (host->landlock_abi >= 6)
+    deeds.insert(deeds.end(), {"connects to an abstract socket", "signals the overseer"});
+  using enum ConfinementPart;
+  std::set<ConfinementPart> without = {kSeparation, kCapabilities, kSeccomp};
+  const auto expect_all = [&](const char* outcome) {
+    for (const char* addressee : {"decompressor ", "extractor "})
+      for (const std::string& deed : deeds)
+        EXPECT_EQ(unpack(addressee + deed, true, without), outcome) << addressee << deed;
+  };
+  expect_all("payload could not");
+  EXPECT_EQ(unpack("extractor makes a file in its layer", true, without), "PAYLOAD DID IT");
+  EXPECT_EQ(unpack("decompressor makes a file in its layer", true, without), "payload could not");
+  expect_host_untouched();
+  without.insert(kLandlock);
+  expect_all("PAYLOAD DID IT");
 }
 
 TEST_F(BrokenParser, IsRefusedByTheOverseerWhatIsNoneOfTheLayers) {
