@@ -28,6 +28,7 @@ void use(InUse& in_use, const ImageRecord& record) {
   in_use.blobs.insert(record.config_digest);
   in_use.blobs.insert(record.blobs.begin(), record.blobs.end());
   in_use.layers.insert(record.layers.begin(), record.layers.end());
+  if (!record.implied.empty()) in_use.layers.insert(record.implied);
 }
 
 // Images by their path. One that cannot be read is no loss: it is made anew when it is asked for.

@@ -71,6 +71,7 @@ std::string encode(const ImageRecord& record) {
   line(out, "bytes", std::to_string(record.size));
   for (const std::string& layer : record.layers) line(out, "layer", layer);
   for (const std::string& blob : record.blobs) line(out, "blob", blob);
+  if (!record.implied.empty()) line(out, "implied", record.implied);
   line(out, "size", std::to_string(record.config.size()));
   out += record.config;
   return out;
@@ -125,6 +126,11 @@ Result<ImageRecord> decode_record(std::string_view text) {
   if (!take_digests("blob", record.blobs)) return malformed("blob");
   if (!record.blobs.empty() && record.blobs.size() != record.layers.size())
     return malformed("not one blob for each layer");
+  if (text.starts_with("implied ")) {
+    const auto implied = next("implied");
+    if (!implied || !is_hex_digest(*implied)) return malformed("implied");
+    record.implied = *implied;
+  }
   const auto size = next("size");
   if (!size || parse_number<std::size_t>(*size) != text.size()) return malformed("size");
   record.config = text;

@@ -42,7 +42,9 @@ struct ImageRecord {
   std::uint64_t size = 0;           // bytes of the files in its layers
   std::vector<std::string> layers;  // diff ids as hex, the lowest first
   std::vector<std::string> blobs;  // of the layers, likewise; empty when the store has not got them
-  std::string config;              // the image configuration as JSON
+  // One more layer above all, of the store's own (unpack/implied_directories.h); may be empty.
+  std::string implied = {};
+  std::string config;  // the image configuration as JSON
 };
 
 std::string encode(const ImageRecord& record);

@@ -97,9 +97,10 @@ Result<std::optional<ImageRecord>> Store::find_name(const Reference& reference) 
 }
 
 bool Store::has_layers(const ImageRecord& record) const {
-  return std::ranges::all_of(record.layers, [&](const std::string& layer) {
+  const auto has = [&](const std::string& layer) {
     return ::faccessat(get(), layer_path(layer).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-  });
+  };
+  return std::ranges::all_of(record.layers, has) && (record.implied.empty() || has(record.implied));
 }
 
 Result<ImageRecord> Store::get_image(const ImageSource& source, const std::string& unpacker) const {
@@ -116,6 +117,7 @@ Result<ImageRecord> Store::get_image(const ImageSource& source, const std::strin
 
 std::vector<std::string> lower_paths(const ImageRecord& record) {
   std::vector<std::string> paths;
+  if (!record.implied.empty()) paths.push_back(layer_path(record.implied));
   // A layer that comes twice (an empty one, say) is hidden whole by itself, and overlayfs refuses a
   // directory that is stacked on itself.
   for (const std::string& layer : std::views::reverse(record.layers))

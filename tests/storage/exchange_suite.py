@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 
 from image_maker import Image, differences, tar_of, tree_of
-from store_support import FULL, Suite, Skip, expect, main, new_store
+from store_support import FULL, Suite, Skip, equal, expect, main, new_store
 
 suite = Suite("exchange")
 DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs/images.md"
@@ -56,6 +56,21 @@ def rich_image(**more):
         ("replaced", b"after", {"mode": 0o600}), ("kind", b"now a file"), ("bin", None),
         ("bin/tool", b"changed", {"mode": 0o2755, "uid": 1000, "gid": 1001}))
     return Image(lower, upper, **more)
+
+
+def image_without_entries():
+    """Layers that write in directories and have no entries for them: those of the layers below count."""
+    lower = tar_of(
+        ("group", None, {"mode": 0o2750, "gid": 77}), ("group/deep", None, {"mode": 0o711, "uid": 9}),
+        ("noted", None, {"mode": 0o700, "uid": 1000, **pax(user__note="a value")}),
+        ("gone", None, {"mode": 0o700}), ("gone/old", b"old"),
+        ("opaque", None, {"mode": 0o700}), ("opaque/deep", None, {"mode": 0o700}))
+    middle = tar_of(("group/deep/file", b"1"), ("noted/new/file", b"2"), (".wh.gone", b""),
+                    ("opaque", None, {"mode": 0o711}), ("opaque/.wh..wh..opq", b""))
+    upper = tar_of(("group/deep/other", b"3"), ("noted/new", None, {"mode": 0o1777}),
+                   ("noted/new/more", b"4"), ("gone/new", b"5"), ("opaque/deep/file", b"6"))
+    top = tar_of(("group/last", b"7"), ("noted/new/last", b"8"))
+    return Image(lower, middle, upper, top)
 
 
 def run(*words, **more):
@@ -263,6 +278,39 @@ def each_writer(writer):
 
 for each in TOOLS:
     each_writer(each)
+
+
+@suite.test
+def directories_without_entries_are_what_the_layers_below_say(store):
+    require_tools()
+    tools = Tools(store.directory)
+    try:
+        layout = image_without_entries().write_layout(tools.path(), "1")
+        with tools.read_by_umoci(f"oci:{layout}:1") as judge:
+            expected = tree_of(judge)
+    finally:
+        shutil.rmtree(tools.runroot, ignore_errors=True)
+    # What nobody has an entry for is as it comes, but for its time; umoci then changes that of the
+    # directory in which it makes it, too.
+    for name in (b"gone", b"opaque/deep"):
+        equal((expected[name]["mode"], expected[name]["uid"]), (0o755, 0), name)
+        expected[name]["mtime"] = 0
+    for name in (b"noted", b"opaque"):
+        expected[name]["mtime"] = 1_000_000_000
+    store.does("load", "-i", image_without_entries().write_docker_archive(store.directory / "image.tar",
+                                                                          NAME))
+    with store.tree(NAME) as tree:
+        equal(differences(expected, tree_of(tree)), [])
+    store.check()
+    # The control: without the layer that says it, it is something else.
+    shutil.rmtree(pathlib.Path(
+        store.inspect(NAME)["GraphDriver"]["Data"]["LowerDir"].split(":")[0]) / "group")
+    with store.tree(NAME) as tree:
+        expect(differences(expected, tree_of(tree)), "the layers by themselves are the same")
+    expect(store.call("system", "check", "--repair").returncode == 0, "it is made again")
+    with store.tree(NAME) as tree:
+        equal(differences(expected, tree_of(tree)), [])
+    store.check()
 
 
 # --- the table -----------------------------------------------------------------------------------------

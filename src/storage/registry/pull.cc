@@ -6,6 +6,7 @@
 #include "storage/registry/pull_layers.h"
 #include "storage/store_lock.h"
 #include "storage/unpack/image_documents.h"
+#include "storage/unpack/implied_directories.h"
 
 namespace bulkhead::storage {
 namespace {
@@ -96,6 +97,10 @@ Result<bool> Puller::add_name_of_known(Ingest& ingest, const Reference& referenc
     TRY_ASSIGN(const bool has_layer, ingest.hold_layer(layer));
     if (!has_layer) return false;
   }
+  if (!record->implied.empty()) {
+    TRY_ASSIGN(const bool has_layer, ingest.hold_layer(record->implied));
+    if (!has_layer) return false;
+  }
   for (const std::string& blob : record->blobs) {
     TRY_ASSIGN(const bool has_blob, ingest.hold_blob(blob));
     if (!has_blob) return false;
@@ -127,6 +132,7 @@ Result<Pulled> Puller::pull(RegistryClient& client, const Reference& reference) 
 
   ImageRecord record = record_of(documents);
   record.size = size;
+  TRY_ASSIGN(record.implied, complete_directories(ingest, store_, record.layers));
   for (const oci::Descriptor& layer : documents.selected.manifest.layers)
     record.blobs.push_back(layer.digest.substr(7));
   TRY_ASSIGN(const auto before, read_image_name(store_.get(), reference));

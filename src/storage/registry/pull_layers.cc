@@ -9,7 +9,6 @@
 #include "storage/registry/pull.h"
 #include "storage/registry/transfer_process.h"
 #include "storage/unpack/digest.h"
-#include "storage/unpack/examine_tree.h"
 #include "storage/unpack/limits_file.h"
 #include "storage/unpack/unpack_layers.h"
 #include "sys/file.h"
@@ -203,8 +202,7 @@ Result<void> LayerPull::try_to_unpack(const std::vector<const PulledLayer*>& lay
       return std::unexpected(std::move(*downloads[i].error).within(layers[i]->name));
   if (!reports) return std::unexpected(reports.error());
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    TRY_ASSIGN(const TreeRecord tree, examine_tree(directories[i].get()));
-    TRY(ingest_.describe_layer(layers[i]->diff_id, tree));
+    TRY(ingest_.describe_layer(layers[i]->diff_id, (*reports)[i].tree));
     if ((*reports)[i].skipped_devices != 0)
       observer_.note(layers[i]->name + ": " + std::to_string((*reports)[i].skipped_devices) +
                      " device nodes left out: a container's /dev is its own");

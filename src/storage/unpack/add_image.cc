@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "storage/tree_record.h"
+#include "storage/unpack/implied_directories.h"
 
 namespace bulkhead::storage {
 
@@ -30,6 +31,7 @@ Result<void> add_image(Ingest& ingest, const Store& store, const ImageDocuments&
   ImageRecord record = record_of(documents);
   for (const LayerToFill& layer : layers) record.blobs.push_back(layer.digest);
   TRY_ASSIGN(record.size, size_of_layers(store, record.layers));
+  TRY_ASSIGN(record.implied, complete_directories(ingest, store, record.layers));
   return ingest.add_image(record, names);
 }
 

@@ -15,6 +15,7 @@
 #include "storage/unpack/add_image.h"
 #include "storage/unpack/digest.h"
 #include "storage/unpack/examine_tree.h"
+#include "storage/unpack/implied_directories.h"
 #include "storage/unpack/repair_layers.h"
 #include "storage/unpack/store_blobs.h"
 #include "storage/unpack/unpack_layer.h"
@@ -64,9 +65,10 @@ class Checking {
     const auto uses = list_uses(store_);
     if (uses)
       for (const ImageUse& use : *uses)
-        for (const auto* list : {&use.record.layers, &use.record.blobs})
-          if (path.starts_with(kLayers) && std::ranges::find(*list, digest) != list->end())
-            return use.container.substr(0, 12);
+        if (path.starts_with(kLayers) &&
+            (use.record.implied == digest ||
+             std::ranges::find(use.record.layers, digest) != use.record.layers.end()))
+          return use.container.substr(0, 12);
     TRY(move_to_trash(store_, path));
     return std::nullopt;
   }
@@ -139,7 +141,7 @@ class Checking {
     const auto found = examine_tree(directory->get());
     // Somebody is just removing it, or it cannot be read.
     if (!found) return "cannot be read (" + found.error().message() + ")";
-    if (*found != *recorded)
+    if (found->digest != recorded->digest)
       return "is not what was unpacked: " + std::to_string(found->entries) + " entries of " +
              std::to_string(found->bytes) + " bytes, not " + std::to_string(recorded->entries) +
              " of " + std::to_string(recorded->bytes) +
@@ -164,7 +166,7 @@ class Checking {
     TRY(unpack_layer(layer, confinement_, limits_));
     TRY_ASSIGN(const TreeRecord expected, examine_tree(again.get(), TreeContents::kIncluded));
     TRY_ASSIGN(const TreeRecord found, examine_tree(directory, TreeContents::kIncluded));
-    if (found == expected) return std::nullopt;
+    if (found.digest == expected.digest) return std::nullopt;
     return std::string("has files with another content than its blob");
   }
 
@@ -251,6 +253,11 @@ class Checking {
     }
     TRY_ASSIGN(record.size, size_of_layers(store_, record.layers));
     TRY_ASSIGN(Ingest ingest, Ingest::begin(store_));
+    for (const std::string& layer : record.layers) TRY(ingest.hold_layer(layer));
+    // Where a layer is lost, restore_layers() does this.
+    if (store_.has_layers(record)) {
+      TRY_ASSIGN(record.implied, complete_directories(ingest, store_, record.layers));
+    }
     TRY(ingest.add_image(record, {}));
     return record;
   }
@@ -288,6 +295,8 @@ class Checking {
             what + " has lost the blob " + record.blobs[i] +
             ": it can be run, but neither saved nor pushed, until it is loaded or pulled again");
     }
+    if (!record.implied.empty() && !exists(store_, layer_path(record.implied)))
+      layers.push_back(record.implied);
     if (!unpackable)
       return drop_image(record.manifest_digest, what + " has lost a layer and its blob");
     if (layers.empty()) return {};

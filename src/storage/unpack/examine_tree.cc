@@ -54,10 +54,8 @@ class Examination {
   }
   void add(std::uint64_t number) { add(std::to_string(number)); }
 
-  // Attributes of what can only be opened by its name are read by its name.
   Result<void> change_to(Fd& here, const char* name) {
     TRY_ASSIGN(here, open_at(here.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (::fchdir(here.get()) != 0) return std::unexpected(Error(SysError{"fchdir", errno}));
     return {};
   }
 
@@ -71,10 +69,10 @@ class Examination {
     if (::fstat(here.get(), &status) != 0) return std::unexpected(Error(SysError{"fstat", errno}));
     // When the layer itself was moved into its place its time may have changed.
     status.st_mtim = {};
-    return metadata(".", status);
+    return metadata(here, ".", status);
   }
 
-  Result<void> metadata(const std::string& name, const struct stat& status) {
+  Result<void> metadata(const Fd& here, const std::string& name, const struct stat& status) {
     ++record_.entries;
     add(name);
     add(status.st_mode);
@@ -84,12 +82,14 @@ class Examination {
     add(static_cast<std::uint64_t>(status.st_mtim.tv_nsec));
     if (S_ISREG(status.st_mode)) add(static_cast<std::uint64_t>(status.st_size));
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) add(status.st_rdev);
-    return attributes(name);
+    return attributes(here, name);
   }
 
-  Result<void> attributes(const std::string& name) {
+  // By name, because not everything can be opened; there is no listxattrat(2) before Linux 6.13.
+  Result<void> attributes(const Fd& here, const std::string& name) {
     char list[kMostAttributes];
-    const ssize_t size = ::llistxattr(name.c_str(), list, sizeof list);
+    const std::string path = "/proc/self/fd/" + std::to_string(here.get()) + "/" + name;
+    const ssize_t size = ::llistxattr(path.c_str(), list, sizeof list);
     if (size < 0 && errno != EOPNOTSUPP)
       return std::unexpected(Error(SysError{"llistxattr", errno, name.c_str()}));
     std::vector<std::string_view> names;
@@ -98,10 +98,11 @@ class Examination {
     std::erase_if(names, [](std::string_view each) { return each == "security.selinux"; });
     std::ranges::sort(names);
     add(names.size());
+    if (names.empty()) return {};
     std::string value(kMostAttributes, '\0');
     for (const std::string_view each : names) {
       const ssize_t length =
-          ::lgetxattr(name.c_str(), std::string(each).c_str(), value.data(), value.size());
+          ::lgetxattr(path.c_str(), std::string(each).c_str(), value.data(), value.size());
       if (length < 0) return std::unexpected(Error(SysError{"lgetxattr", errno, name.c_str()}));
       add(each);
       add(std::string_view(value).substr(0, static_cast<std::size_t>(length)));
@@ -123,7 +124,7 @@ class Examination {
     struct stat status{};
     if (::fstatat(here.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
       return std::unexpected(Error(SysError{"stat", errno, name.c_str()}));
-    TRY(metadata(name, status));
+    TRY(metadata(here, name, status));
     if (S_ISDIR(status.st_mode)) return enter(here, name);
     if (S_ISLNK(status.st_mode)) {
       char target[kMostTarget];

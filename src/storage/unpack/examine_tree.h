@@ -11,7 +11,7 @@ enum class TreeContents {
   kIncluded,  // the files' bytes as well: to compare two trees of now
 };
 
-// Nobody writes to the tree. Changes the working directory. Reading the attributes that say what the
+// Nobody writes to the tree. Reading the attributes that say what the
 // layer hides (trusted.*) takes CAP_SYS_ADMIN.
 Result<TreeRecord> examine_tree(int directory, TreeContents contents = TreeContents::kIgnored);
 

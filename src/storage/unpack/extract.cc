@@ -158,6 +158,12 @@ Result<void> Extraction::entry(TarEntry& entry) {
 Result<ExtractReport> Extraction::finish() && {
   TRY(tree_.finish());
   report_.skipped_attributes = tree_.skipped_attributes();
+  std::size_t bytes = 0;
+  for (const std::string& path : tree_.implied())
+    if ((bytes += path.size() + 1) > kMostImpliedBytes)
+      return fail(ErrorKind::kInvalid,
+                  "the layer has no entries for too many of the directories that it writes in");
+  report_.tree.implied.assign(tree_.implied().begin(), tree_.implied().end());
   return report_;
 }
 

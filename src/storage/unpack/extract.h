@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "storage/tree_record.h"
 #include "storage/unpack/layer_acts.h"
 
 namespace bulkhead::storage {
@@ -37,6 +38,8 @@ struct ExtractReport {
   // What unpack_layer() computed on the way, hex: of the blob, and of the tar in it.
   std::string digest = {};
   std::string diff_id = {};
+  // What unpack_layers() has found in the directory; `implied` is the extractor's word.
+  TreeRecord tree = {};
 };
 
 // Reads the tar from `input` to its end and writes it beneath `directory`, which must be empty and

@@ -4,7 +4,6 @@
 
 #include "base/text.h"
 #include "storage/unpack/digest.h"
-#include "storage/unpack/examine_tree.h"
 #include "sys/file.h"
 
 namespace bulkhead::storage {
@@ -109,8 +108,7 @@ Result<void> unpack_claimed(Ingest& ingest, std::span<const Wanted> claimed, Blo
                                                  watching.show();
                                                }));
   for (std::size_t i = 0; i < claimed.size(); ++i) {
-    TRY_ASSIGN(const TreeRecord tree, examine_tree(directories[i].get()));
-    TRY(ingest.describe_layer(claimed[i].layer->diff_id, tree));
+    TRY(ingest.describe_layer(claimed[i].layer->diff_id, reports[i].tree));
     note_skipped(reports[i], jobs[i].name + ": ", notes);
     watching.set(*claimed[i].layer, LayerState::kDone);
   }

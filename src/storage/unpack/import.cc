@@ -3,12 +3,13 @@
 #include "base/text.h"
 #include "storage/ingest.h"
 #include "storage/unpack/image_documents.h"
+#include "storage/unpack/implied_directories.h"
 
 namespace bulkhead::storage {
 namespace {
 
-Result<ImportNotices> import_into(Ingest& ingest, const Import& wanted, Confinement& confinement,
-                                  const ExtractLimits& limits) {
+Result<ImportNotices> import_into(Ingest& ingest, const Store& store, const Import& wanted,
+                                  Confinement& confinement, const ExtractLimits& limits) {
   TRY_ASSIGN(const BlobSource source, BlobSource::open(wanted.source));
   TRY_ASSIGN(const SourceIdentity identity, source.identity());
   TRY_ASSIGN(SelectedManifest selected, select_manifest(source, wanted.reference));
@@ -30,6 +31,7 @@ Result<ImportNotices> import_into(Ingest& ingest, const Import& wanted, Confinem
   ImageRecord record = record_of(image);
   record.key = ImageSource{wanted.source, wanted.reference, {}}.key();
   record.identity = identity;
+  TRY_ASSIGN(record.implied, complete_directories(ingest, store, record.layers));
   TRY(ingest.add_source(record));
   return notices;
 }
@@ -40,7 +42,7 @@ Result<ImportNotices> import_image(const Import& wanted, Confinement& confinemen
                                    const ExtractLimits& limits) {
   TRY_ASSIGN(const Store store, Store::open(wanted.store));
   TRY_ASSIGN(Ingest ingest, Ingest::begin(store));
-  return import_into(ingest, wanted, confinement, limits);
+  return import_into(ingest, store, wanted, confinement, limits);
 }
 
 }  // namespace bulkhead::storage

@@ -52,7 +52,8 @@ Result<ImportedTree> import_tree(const std::string& store_path, const TreeToImpo
   TRY_ASSIGN(const Fd directory, ingest.new_directory("tree"));
   layer.directory = directory.get();
   TRY_ASSIGN(const ExtractReport report, unpack_layer(layer, confinement, limits));
-  TRY_ASSIGN(const TreeRecord record, examine_tree(directory.get()));
+  TRY_ASSIGN(TreeRecord record, examine_tree(directory.get()));
+  record.implied = report.tree.implied;
   if (record.entries <= 1)
     return fail(ErrorKind::kInvalid, "the tar holds nothing",
                 "a tar of a root file system is expected: tar -C ROOTFS -c .");

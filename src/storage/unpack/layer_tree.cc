@@ -76,6 +76,7 @@ Result<int> LayerTree::open_directory(const std::string& path) {
         slash == std::string::npos ? std::string() : path.substr(0, slash);
     TRY_ASSIGN(const int parent, open_directory(parent_path));
     TRY(make_directory_at(parent, parent_path, name, 0755));
+    implied_.insert(path);
     fd = open_at2(root_, path.c_str(), O_RDONLY | O_DIRECTORY, kInside);
   }
   if (!fd)
@@ -149,6 +150,7 @@ Result<void> LayerTree::set_metadata(int fd, const Metadata& metadata, std::stri
 
 Result<void> LayerTree::make_directory(const EntryPath& path, const Metadata& metadata) {
   const std::string whole = path.whole();
+  implied_.erase(whole);
   Later& later = directories_[whole];
   later = {metadata.modified, {}};
   for (const auto& attribute : metadata.attributes)
@@ -299,6 +301,25 @@ Result<void> LayerTree::finish() {
     if (::futimens(directory->get(), times) != 0) return failed("futimens", path);
   }
   directories_.clear();
+  return finish_implied();
+}
+
+// With a time, so that the same layer is the same tree whenever it is unpacked.
+Result<void> LayerTree::finish_implied() {
+  for (auto each = implied_.begin(); each != implied_.end();) {
+    const std::string& path = *each;
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY;
+    const auto directory =
+        open_at2(root_, path.empty() ? "." : path.c_str(), kFlags, RESOLVE_NO_SYMLINKS);
+    // By way of a link it is one of another path. Or a later entry has replaced it.
+    const auto elsewhere =
+        directory ? SysResult<Fd>() : open_at2(root_, path.c_str(), kFlags, kInside);
+    const Fd& found = directory ? *directory : *elsewhere;
+    constexpr timespec kTimes[2] = {};
+    if ((directory || elsewhere) && !path.empty() && ::futimens(found.get(), kTimes) != 0)
+      return failed("futimens", path);
+    each = directory ? std::next(each) : implied_.erase(each);
+  }
   return {};
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,9 @@ class LayerTree {
   // because files that are made in them would inherit one.
   Result<void> finish();
   std::uint64_t skipped_attributes() const { return skipped_attributes_; }
+  // Directories, from the top one, "", that something was written in, but that have no entry of their
+  // own: as they are here, they are nobody's wish. Known after finish().
+  const std::set<std::string>& implied() const { return implied_; }
 
  private:
   struct Open {
@@ -69,7 +73,7 @@ class LayerTree {
   };
   enum class Made { kNew, kAlreadyThere };
 
-  // Makes what is missing on the way (mode 0755, root's). Valid until a few others have been opened.
+  // Makes what is missing on the way (mode 0755, root's, of 1970). Valid until a few others have been opened.
   Result<int> open_directory(const std::string& path);
   Result<Fd> open_beneath(const std::string& path) const;
   // Removes what stands where a new entry goes, as a later entry of a tar replaces an earlier one.
@@ -81,6 +85,7 @@ class LayerTree {
   Result<void> set_attribute(int fd, const std::string& name, const std::string& value,
                              std::string_view path);
   Result<void> require_name(const EntryPath& path) const;
+  Result<void> finish_implied();
 
   int root_;
   LayerActs& acts_;
@@ -92,6 +97,7 @@ class LayerTree {
   std::vector<Open> open_;      // the last used first
   bool open_is_stale_ = false;  // something was removed that may have been on the way to one
   std::map<std::string, Later> directories_;
+  std::set<std::string> implied_{""};
   std::uint64_t skipped_attributes_ = 0;
 };
 

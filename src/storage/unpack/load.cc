@@ -187,6 +187,10 @@ class Loading {
         TRY_ASSIGN(const bool there, ingest_.hold_layer(layer));
         whole = whole && there;
       }
+      if (!image.record.implied.empty()) {
+        TRY_ASSIGN(const bool there, ingest_.hold_layer(image.record.implied));
+        whole = whole && there;
+      }
       if (!whole) continue;
       TRY(ingest_.add_image(image.record, names));
       return true;

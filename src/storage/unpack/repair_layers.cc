@@ -2,6 +2,7 @@
 
 #include "storage/ingest.h"
 #include "storage/unpack/fill_layers.h"
+#include "storage/unpack/implied_directories.h"
 #include "storage/unpack/store_blobs.h"
 
 namespace bulkhead::storage {
@@ -29,6 +30,12 @@ Result<std::vector<std::string>> restore_layers(const std::string& store_path,
   }
   std::vector<std::string> notes;
   TRY(fill_layers(ingest, layers, Blobs::kNotKept, confinement, limits, notes));
+  // Not known to a record that was made anew while a layer was lost.
+  TRY_ASSIGN(std::string implied, complete_directories(ingest, store, record->layers));
+  if (implied == record->implied) return notes;
+  ImageRecord completed = *record;
+  completed.implied = std::move(implied);
+  TRY(ingest.add_image(completed, {}));
   return notes;
 }
 

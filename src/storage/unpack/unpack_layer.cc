@@ -20,7 +20,6 @@ namespace bulkhead::storage {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{256} << 10;
-constexpr std::size_t kMostReport = std::size_t{1} << 20;
 
 // The blob, hashed on its way to the decompressor. Goes on hashing when nobody reads any more: then
 // the digest tells whether the blob is to blame.

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "storage/unpack/examine_tree.h"
 #include "storage/unpack/worker.h"
 #include "storage/unpack/worker_report.h"
 #include "sys/file.h"
@@ -17,7 +18,6 @@
 namespace bulkhead::storage {
 namespace {
 
-constexpr std::size_t kMostReport = std::size_t{1} << 20;
 constexpr int kShowEveryMs = 100;
 
 // Workers of an overseer that was killed become ours, so that their end can be awaited: they write to
@@ -112,6 +112,7 @@ class Crew {
 
  private:
   [[noreturn]] void oversee(const LayerJob& job, int report) const;
+  Result<ExtractReport> unpack(const LayerToUnpack& layer) const;
   int leave(const Overseer& overseer) const;
 
   std::span<LayerJob> jobs_;
@@ -126,9 +127,17 @@ void Crew::oversee(const LayerJob& job, int report) const {
   for (const int fd : {report, job.layer.source.fd, job.layer.source.keep, job.layer.directory})
     if (fd >= 0) kept.insert(static_cast<unsigned>(fd));
   if (!close_all_but(kept)) ::_exit(1);
-  const auto done = unpack_layer(job.layer, confinement_, limits_);
+  const auto done = unpack(job.layer);
   const std::string text = done ? encode_report(*done) : encode_failure(done.error());
   ::_exit(write_all(report, text.data(), text.size()) ? 0 : 1);
+}
+
+Result<ExtractReport> Crew::unpack(const LayerToUnpack& layer) const {
+  TRY_ASSIGN(ExtractReport report, unpack_layer(layer, confinement_, limits_));
+  std::vector<std::string> implied = std::move(report.tree.implied);
+  TRY_ASSIGN(report.tree, examine_tree(layer.directory));
+  report.tree.implied = std::move(implied);
+  return report;
 }
 
 Result<void> Crew::start(std::size_t index) {

@@ -29,9 +29,9 @@ struct UnpackBounds {
 // Called a few times a second while layers are unpacked, with the bytes read of each job's blob.
 using ShowProgress = std::function<void(std::span<const std::uint64_t> bytes)>;
 
-// The reports in the order of the jobs. The first failure ends all others and is the one that is
-// returned; when this returns, no process of it is left. The calling process must be single-threaded
-// and ignore SIGPIPE.
+// The reports in the order of the jobs, each with the layer's tree. The first failure ends all others
+// and is the one that is returned; when this returns, no process of it is left. The calling process
+// must be single-threaded and ignore SIGPIPE.
 Result<std::vector<ExtractReport>> unpack_layers(std::span<LayerJob> jobs, Confinement& confinement,
                                                  const ExtractLimits& limits = {},
                                                  const UnpackBounds& bounds = {},

@@ -8,6 +8,8 @@ namespace {
 // Each record: a letter, its text, NUL. Neither paths nor messages contain one.
 constexpr char kNumbers = 'N';
 constexpr char kDigests = 'D';
+constexpr char kTree = 'T';
+constexpr char kImplied = 'I';
 constexpr char kMessage = 'E';
 constexpr char kHint = 'H';
 constexpr char kSystemMessage = 'S';  // no fault of the layer's
@@ -36,6 +38,11 @@ std::string encode_report(const ExtractReport& report) {
              std::to_string(report.skipped_devices) + " " +
              std::to_string(report.skipped_attributes));
   if (!report.digest.empty()) append(out, kDigests, report.digest + " " + report.diff_id);
+  if (!report.tree.digest.empty())
+    append(out, kTree,
+           std::to_string(report.tree.entries) + " " + std::to_string(report.tree.bytes) + " " +
+               report.tree.digest);
+  for (const std::string& path : report.tree.implied) append(out, kImplied, path);
   return out;
 }
 
@@ -53,6 +60,7 @@ Result<ExtractReport> decode_report(std::string_view text) {
   };
   ExtractReport report;
   std::string hint;
+  std::size_t implied_bytes = 0;
   while (!text.empty()) {
     const std::size_t end = text.find('\0');
     if (end == std::string_view::npos || end == 0) return malformed();
@@ -76,6 +84,20 @@ Result<ExtractReport> decode_report(std::string_view text) {
         report.digest = next_field(value, ' ');
         report.diff_id = value;
         if (report.digest.size() != 64 || report.diff_id.size() != 64) return malformed();
+        break;
+      case kTree: {
+        const auto entries = parse_number<std::uint64_t>(next_field(value, ' '));
+        const auto bytes = parse_number<std::uint64_t>(next_field(value, ' '));
+        if (!entries || !bytes || value.size() != 64) return malformed();
+        report.tree.entries = *entries;
+        report.tree.bytes = *bytes;
+        report.tree.digest = value;
+        break;
+      }
+      case kImplied:
+        implied_bytes += value.size() + 1;
+        if (!is_layer_path(value) || implied_bytes > kMostImpliedBytes) return malformed();
+        report.tree.implied.emplace_back(value);
         break;
       case kHint: hint = made_printable(value); break;
       case kMessage: return fail(ErrorKind::kInvalid, made_printable(value), hint);

@@ -10,6 +10,8 @@
 
 namespace bulkhead::storage {
 
+inline constexpr std::size_t kMostReport = (std::size_t{1} << 20) + 2 * kMostImpliedBytes;
+
 std::string encode_report(const ExtractReport& report);
 std::string encode_failure(const Error& error);
 
