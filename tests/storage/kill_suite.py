@@ -3,14 +3,12 @@
 is taken for whole."""
 
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 from image_maker import Image, tar_of
 from store_support import FULL, Suite, equal, expect, main
+from support.kills import kill_within, settled, timed
 
 suite = Suite("kill")
 ROUNDS = 500 if FULL else 12
@@ -19,46 +17,6 @@ ROUNDS = 500 if FULL else 12
 def image_of(number, files=60):
     base = tar_of(*((f"base/{i}", b"b" * 3000) for i in range(files)))
     return Image(base, tar_of((f"own/{number}", str(number).encode() * 2000)), compression="gzip")
-
-
-def kill_within(command, longest):
-    """Kills the command, with all that it started, at a random moment; whether it was alive."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.perf_counter() + random.uniform(0, longest)
-    while time.perf_counter() < deadline:
-        pass
-    alive = process.poll() is None
-    # Or the program alone: then those that it started must end by themselves.
-    target = os.killpg if random.random() < 0.7 else os.kill
-    try:
-        target(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    process.wait()
-    return alive
-
-
-def settled(store):
-    """Until nobody works in the store any more: its staging directories are all abandoned or gone."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        busy = subprocess.run(["sh", "-c", "for d in \"$1\"/staging/*/ \"$1\"/trash/*/; do "
-                               "[ -d \"$d\" ] || continue; flock -n \"$d\" true || exit 1; done",
-                               "sh", str(store.root)], check=False).returncode
-        if busy == 0:
-            return
-        time.sleep(0.05)
-    raise AssertionError("a process works on after its caller was killed")
-
-
-def timed(command):
-    """From the moment in which kill_within() begins to wait."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, start_new_session=True)
-    begin = time.perf_counter()
-    equal(process.wait(timeout=60), 0, f"{command}")
-    return time.perf_counter() - begin
 
 
 def campaign(store, prepare, victim, kept):
@@ -72,7 +30,7 @@ def campaign(store, prepare, victim, kept):
     for _ in range(ROUNDS):
         prepare()
         hits += kill_within(victim, longest)
-        settled(store)
+        settled(store.root)
         store.check("after the kill")
         names = store.names()
         for name in kept:
@@ -137,7 +95,7 @@ def repair_killed_at_any_moment(store):
     for _ in range(ROUNDS // 2):
         damage()
         kill_within(store.command("system", "check", "--repair"), longest)
-        settled(store)
+        settled(store.root)
     equal(store.call("system", "check", "--repair").returncode, 0)
     store.check("after the repairs")
     with store.tree("kept:1") as tree:

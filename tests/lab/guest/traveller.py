@@ -160,8 +160,9 @@ CONNECTION = ("mkfifo /silence; nc -l -p 77 0<>/silence > /dev/null & "
 
 
 def connected(container):
-    """Whether the kernel lists two established ends."""
-    done = container.exec("awk", '$4 == "01"', "/proc/net/tcp")
+    """Whether the kernel lists two established ends. Who listens does so for IPv6, too, where the kernel
+    has it, and then its end of a connection is listed there."""
+    done = container.exec("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"01\"'")
     return done.stdout.count("\n") == 2
 
 

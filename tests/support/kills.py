@@ -1,0 +1,53 @@
+"""SIGKILL at random moments: for campaigns against commands that change a store."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+from support.harness import equal
+
+
+def started(command, environment=None):
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, start_new_session=True, env=environment)
+
+
+def kill_within(command, longest, environment=None):
+    """Kills the command, with all that it started, at a random moment; whether it was alive."""
+    process = started(command, environment)
+    deadline = time.perf_counter() + random.uniform(0, longest)
+    while (left := deadline - time.perf_counter()) > 0:
+        if left > 0.01:  # else a sleep would end at the scheduler's moments
+            time.sleep(left - 0.01)
+    alive = process.poll() is None
+    # Or the program alone: then those that it started must end by themselves.
+    target = os.killpg if random.random() < 0.7 else os.kill
+    try:
+        target(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    return alive
+
+
+def timed(command, environment=None):
+    """From the moment in which kill_within() begins to wait."""
+    process = started(command, environment)
+    begin = time.perf_counter()
+    equal(process.wait(timeout=60), 0, f"{command}")
+    return time.perf_counter() - begin
+
+
+def settled(root):
+    """Until nobody works in the store any more: its staging directories are all abandoned or gone."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        busy = subprocess.run(["sh", "-c", "for d in \"$1\"/staging/*/ \"$1\"/trash/*/; do "
+                               "[ -d \"$d\" ] || continue; flock -n \"$d\" true || exit 1; done",
+                               "sh", str(root)], check=False).returncode
+        if busy == 0:
+            return
+        time.sleep(0.05)
+    raise AssertionError("a process works on after its caller was killed")
