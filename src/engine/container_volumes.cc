@@ -8,6 +8,8 @@
 #include "engine/flag_error.h"
 #include "engine/registry.h"
 #include "isolation/mounts/place.h"
+#include "oci/decode.h"
+#include "sys/file.h"
 #include "volumes/populate.h"
 #include "volumes/space.h"
 #include "volumes/volumes.h"
@@ -46,8 +48,25 @@ Volume volume_of(const MountRecord& mount) {
   return volume;
 }
 
-Result<void> add_from(const StoreOptions& options, std::string_view text, Places& places,
-                      Wish& wish) {
+// Whoever is given another's volumes belongs to the same tenant.
+Result<void> check_tenant(const storage::Store& store, const ListedContainer& container,
+                          Wish& wish) {
+  TRY_ASSIGN(const Fd directory, open_container(store.get(), container.id));
+  TRY_ASSIGN(const std::string text, read_file_at(directory.get(), kConfigFile, 16 << 20));
+  TRY_ASSIGN(const oci::Spec spec, oci::decode_spec(text));
+  const auto found = spec.annotations.find(std::string(kTenantAnnotation));
+  const std::string tenant = found == spec.annotations.end() ? "" : found->second;
+  if (wish.metadata.tenant.empty()) wish.metadata.tenant = tenant;
+  if (tenant == wish.metadata.tenant) return {};
+  return fail(ErrorKind::kPermission,
+              std::string(kFrom) + " " + quoted(container.name) + ": it belongs to " +
+                  (tenant.empty() ? "no tenant" : "the tenant " + quoted(tenant)) +
+                  ", and the new one to " + quoted(wish.metadata.tenant),
+              "containers of different tenants share no volumes of each other");
+}
+
+Result<void> add_from(const StoreOptions& options, const storage::Store& store,
+                      std::string_view text, Places& places, Wish& wish) {
   std::string_view mode = text;
   const std::string_view name = next_field(mode, ':');
   if (mode != "" && mode != "ro" && mode != "rw")
@@ -59,6 +78,7 @@ Result<void> add_from(const StoreOptions& options, std::string_view text, Places
                 std::string(kFrom) + " " + quoted(text) +
                     ": it runs in the foreground, and what it has is not recorded",
                 "run it with --detach, or name the volumes with --volume");
+  TRY(check_tenant(store, *container, wish));
   for (const MountRecord& mount : container->record->mounts) {
     if (!places.insert(isolation::clean_path(mount.destination)).second) continue;
     Volume volume = volume_of(mount);
@@ -76,12 +96,22 @@ std::string place_in_store(const storage::Store& store, const Volume& volume) {
   return path;
 }
 
+void add_options(const volumes::Meaning& meaning, Volume& volume) {
+  for (const std::string& option : meaning.mount_options)
+    if (std::ranges::find(volume.further_options, option) == volume.further_options.end())
+      volume.further_options.push_back(option);
+}
+
 // `known`: the volume, or what a new one is to be.
 Result<void> resolve(const storage::Store& store, const volumes::Volume& known, Volume& volume) {
   TRY_ASSIGN(const volumes::Meaning meaning, volumes::read_options(known.options));
   volume.kept_here = meaning.kind != volumes::Kind::kBind;
   volume.recursive = true;
+  // It would be gone before anybody uses it.
+  volume.no_copy = volume.no_copy || meaning.kind == volumes::Kind::kMemory;
   if (volume.kept_here) {
+    volume.read_only = volume.read_only || meaning.read_only;
+    add_options(meaning, volume);
     volume.source = place_in_store(store, volume);
     return {};
   }
@@ -94,9 +124,7 @@ Result<void> resolve(const storage::Store& store, const volumes::Volume& known, 
   volume.source = meaning.device;
   volume.recursive = meaning.recursive;
   volume.read_only = volume.read_only || meaning.read_only;
-  for (const std::string& option : meaning.mount_options)
-    if (std::ranges::find(volume.further_options, option) == volume.further_options.end())
-      volume.further_options.push_back(option);
+  add_options(meaning, volume);
   return {};
 }
 
@@ -125,7 +153,8 @@ Result<volumes::Volume> wanted(const storage::Store& store, const Volume& volume
 Result<void> add_inherited_volumes(const StoreOptions& options, const storage::Store& store,
                                    const oci::ImageConfig& image, Wish& wish) {
   Places places = places_of(wish);
-  for (const std::string& text : wish.volumes_from) TRY(add_from(options, text, places, wish));
+  for (const std::string& text : wish.volumes_from)
+    TRY(add_from(options, store, text, places, wish));
   for (const auto& [place, nothing] : image.config.volumes) {
     std::string destination = isolation::clean_path(place);
     if (!place.starts_with('/')) destination = isolation::clean_path("/" + place);

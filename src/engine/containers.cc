@@ -211,6 +211,7 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
                   "stop it first (bulkhead stop), or give --force, which kills it");
   }
   TRY(remove_from_runtime(state_root, id));
+  TRY(release_memory_volumes(options, store, id));
   remove_monitor_socket(options, id);
   const auto record = read_container_record(held->get());
   const bool recorded = record && *record;

@@ -154,18 +154,20 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
   snapshot.upper = record->remove ? storage::Upper::kDiscarded : storage::Upper::kKept;
   const std::string config = oci::encode(spec);
   std::vector<isolation::HandedMount> mounts;
-  TRY(add_volume_mounts(store, record->mounts, mounts));
-  auto launched = launch_for_monitor({.store = store_,
-                                      .bundle = store.path(),
-                                      .record = *record,
-                                      .config = config,
-                                      .spec = spec,
-                                      .snapshot = snapshot,
-                                      .directory = directory,
-                                      .handed_mounts = mounts,
-                                      .restarts = restarts},
-                                     handover);
+  auto launched = add_volume_mounts(store, record->mounts, mounts);
+  if (launched)
+    launched = launch_for_monitor({.store = store_,
+                                   .bundle = store.path(),
+                                   .record = *record,
+                                   .config = config,
+                                   .spec = spec,
+                                   .snapshot = snapshot,
+                                   .directory = directory,
+                                   .handed_mounts = mounts,
+                                   .restarts = restarts},
+                                  handover);
   if (launched) return {};
+  (void)release_memory_volumes(store_, store, id_);
   auto life = read_life_record(directory.get());
   if (life) {
     life->status = life->status == LifeStatus::kCreated ? life->status : LifeStatus::kExited;
@@ -214,7 +216,12 @@ class NewRunning final : public Running {
           "leave --restart out");
     TRY(made.holdings.write(made.record, config, LifeRecord{}));
     record_event(store_, EventSubject::of(made.record), "create");
-    TRY_ASSIGN(const std::vector<isolation::HandedMount> mounts, make_handed_mounts(made.prepared));
+    const auto mounts = make_handed_mounts(made.prepared);
+    if (!mounts) {
+      (void)release_memory_volumes(store_, made.prepared.store, id_);
+      record_event(store_, EventSubject::of(made.record), "destroy");
+      return std::unexpected(mounts.error());
+    }
     if (!options_.container_id_file.empty())
       TRY(write_id_file(options_.container_id_file, made.record.id));
     auto launched = launch_for_monitor({.store = store_,
@@ -224,9 +231,10 @@ class NewRunning final : public Running {
                                         .spec = made.composed.spec,
                                         .snapshot = made.holdings.snapshot(),
                                         .directory = made.holdings.directory(),
-                                        .handed_mounts = mounts},
+                                        .handed_mounts = *mounts},
                                        handover);
     if (!launched) {
+      (void)release_memory_volumes(store_, made.prepared.store, id_);
       if (!options_.container_id_file.empty()) (void)::unlink(options_.container_id_file.c_str());
       record_event(store_, EventSubject::of(made.record), "destroy");
       return std::unexpected(in_words_of_flags(

@@ -14,6 +14,7 @@
 #include "runtime/remove.h"
 #include "storage/store.h"
 #include "sys/file.h"
+#include "volumes/memory.h"
 
 namespace bulkhead::engine {
 namespace {
@@ -68,6 +69,17 @@ bool is_alive(const std::string& state_root, const std::string& id) {
 
 }  // namespace
 
+Result<void> release_memory_volumes(const StoreOptions& options, const storage::Store& store,
+                                    const std::string& id) {
+  const std::string state_root = state_root_of(options);
+  return volumes::release_memory(store.get(), id, [&](const std::string& other) {
+    // Somebody stands by it, or it has outlived its monitor.
+    const auto held = hold_container(store.get(), other);
+    const bool stood_by = !held && held.error().kind() == ErrorKind::kState;
+    return stood_by || is_alive(state_root, other);
+  });
+}
+
 Result<void> remove_from_runtime(const std::string& state_root, const std::string& id) {
   // What another runtime has made, it takes away; the rest is as with our own.
   constexpr std::string_view kBeneath = "/runtime";  // state_root_of()
@@ -107,6 +119,7 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
   }
   life.stopped_by_user = ended.stopped;
   auto removed = remove_from_runtime(state_root, id);
+  if (removed && !ended.starts_again) removed = release_memory_volumes(options, store, id);
   if (!removed) life.error = removed.error().message();
   if (!record) return removed;
   if (died) record_death(options, *record, life);
@@ -146,6 +159,7 @@ Result<void> repair(const StoreOptions& options, const std::string& id) {
   }
   life.status = LifeStatus::kExited;
   TRY(remove_from_runtime(state_root, id));
+  TRY(release_memory_volumes(options, store, id));
   return settle(options, store, *record, held->get(), life);
 }
 

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "engine/container_record.h"
 #include "engine/options.h"
+#include "storage/store.h"
 #include "supervise/monitor.h"
 
 namespace bulkhead::engine {
@@ -26,6 +27,10 @@ void remove_monitor_socket(const StoreOptions& options, const std::string& id);
 
 // Before a start, under its lock: what an earlier life has left behind. kState when it still runs.
 Result<void> end_leftovers(const StoreOptions& options, const std::string& id);
+
+// When it has ended: volumes in memory go with the last container that uses them.
+Result<void> release_memory_volumes(const StoreOptions& options, const storage::Store& store,
+                                    const std::string& id);
 
 // Kills what lives of it, and removes its cgroups and the runtime's record. Fine when there is nothing.
 Result<void> remove_from_runtime(const std::string& state_root, const std::string& id);

@@ -78,8 +78,9 @@ TEST(MountFlag, RefusesTheRestByName) {
            {"type=bind,source=/a,target=/x,readonly=perhaps", "true or false"},
            {"type=npipe,source=/a,target=/x", "is not supported"},
            {"source=d,target=/x", "not the name of a volume"},
-           {"source=/srv,target=/x", "type=bind"},
-           {"source=../x,target=/x", "type=bind"},
+           {"source=/srv,target=/x", "is a name"},
+           {"source=../x,target=/x", "is a name"},
+           {"type=tmpfs,target=/x,idmap", "idmap is for"},
            {"source=data,target=/x,volume-subpath=../y", "out of the volume"},
            {"source=data,target=/x,volume-subpath=/y", "relative"},
            {"target=/x,volume-subpath=y", "needs a source"},
@@ -94,7 +95,8 @@ TEST(MountFlag, RefusesTheRestByName) {
     EXPECT_NE(mount.error().message().find(word), std::string::npos)
         << text << ": " << mount.error().message();
   }
-  const auto mixed = parse_mount("type=bind,source=/a,target=/x,idmap,tmpfs-size=1m");
+  const auto mixed =
+      parse_mount("type=bind,source=/a,target=/x,bind-propagation=slave,tmpfs-size=1m");
   ASSERT_FALSE(mixed);
   EXPECT_NE(mixed.error().message().find("different types"), std::string::npos);
 }

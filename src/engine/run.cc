@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/container_volumes.h"
+#include "engine/ending.h"
 #include "engine/events.h"
 #include "engine/health_run.h"
 #include "engine/holdings.h"
@@ -176,6 +177,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   auto launched = launch(prepared, options, composed, root);
   if (output) TRY(output->restore());
   if (!launched) {
+    (void)release_memory_volumes(options.store, prepared.store, circumstances.id);
     if (!options.container_id_file.empty()) (void)::unlink(options.container_id_file.c_str());
     record_event(options.store, subject, "destroy");
     return std::unexpected(in_words_of_flags(std::move(launched).error()));
@@ -200,6 +202,9 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (!discarded) warn(discarded.error().message());
   if (result.output_limited)
     warn("the container wrote more than --output-limit allows, and was ended");
+  if (auto released = release_memory_volumes(options.store, prepared.store, circumstances.id);
+      !released)
+    warn(released.error().message());
   auto settled = options.remove
                      ? std::move(holdings).give_back(places_of_ids(prepared.wish.volumes))
                      : keep(holdings, options, prepared, composed, result);

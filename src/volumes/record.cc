@@ -81,6 +81,50 @@ Result<Meaning> read_bind(const Words& options) {
   return meaning;
 }
 
+Result<void> read_memory_option(std::string_view all, std::string_view option, Meaning& meaning) {
+  constexpr std::array<std::string_view, 3> kPassedOn{"noexec", "nosuid", "nodev"};
+  std::string_view value = option;
+  const std::string_view name = next_field(value, '=');
+  const auto number = [&](int base) { return parse_number<std::uint32_t>(value, base); };
+  bool understood = true;
+  if (name == "size") {
+    meaning.memory.bytes = read_size(value).value_or(0);
+    understood = meaning.memory.bytes >= 4096;
+  } else if (name == "nr_inodes") {
+    meaning.memory.inodes = read_size(value).value_or(0);
+    understood = meaning.memory.inodes != 0;
+  } else if (name == "mode") {
+    meaning.memory.mode = number(8).value_or(010000);
+    understood = meaning.memory.mode <= 07777;
+  } else if (name == "uid" || name == "gid") {
+    constexpr std::uint32_t kIds = 65536;  // that a container has
+    (name == "uid" ? meaning.memory.uid : meaning.memory.gid) = number(10).value_or(kIds);
+    understood = number(10).value_or(kIds) < kIds;
+  } else if (option == "ro" || option == "rw") {
+    meaning.read_only = option == "ro";
+  } else if (std::ranges::find(kPassedOn, option) != kPassedOn.end()) {
+    meaning.mount_options.emplace_back(option);
+  } else {
+    understood = false;
+  }
+  if (understood) return {};
+  return refuse("o", all, "has " + quoted(option) + ", which is not understood",
+                "there are size=64m, nr_inodes=, mode=1777, uid=, gid=, ro, rw, noexec, nosuid and "
+                "nodev");
+}
+
+Result<Meaning> read_memory(const Words& options) {
+  Meaning meaning;
+  meaning.kind = Kind::kMemory;
+  const std::string& words = value_of(options, "o");
+  for (const std::string_view option : split(words, ','))
+    if (!option.empty()) TRY(read_memory_option(words, option, meaning));
+  const auto device = options.find("device");
+  if (device != options.end() && device->second != "tmpfs" && device->second != "none")
+    return refuse("device", device->second, "means nothing to a tmpfs", "give device=tmpfs");
+  return meaning;
+}
+
 void write(json::Writer& writer, std::string_view name, const Words& words) {
   writer.key(name);
   writer.begin_object();
@@ -132,12 +176,7 @@ Result<Meaning> read_options(const Words& options) {
     return refuse(options.contains("o") ? "o" : "device",
                   value_of(options, options.contains("o") ? "o" : "device"), "needs a type",
                   "give --opt type=none --opt o=bind --opt device=/PATH");
-  if (type == "tmpfs")
-    return fail(ErrorKind::kUnsupported,
-                "volumes in memory (type=tmpfs) are not supported: they would be gone when nobody "
-                "uses them",
-                "give the container a tmpfs of its own: --tmpfs DST:size=64m; or limit a volume on "
-                "disk: --opt size=64m");
+  if (type == "tmpfs") return read_memory(options);
   return fail(ErrorKind::kUnsupported,
               "volumes of the type " + quoted(type) +
                   " are not supported: nothing is mounted on the host for a volume",

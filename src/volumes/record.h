@@ -31,6 +31,16 @@ enum class Kind {
   kDirectory,  // in the store
   kImage,      // in the store, an ext4 image file: it has a size
   kBind,       // a directory of the host's
+  kMemory,     // a tmpfs
+};
+
+// Of a tmpfs.
+struct Memory {
+  std::uint64_t bytes = 0;   // 0: half of the host's, as the kernel has it
+  std::uint64_t inodes = 0;  // likewise
+  std::uint32_t mode = 01777;
+  std::uint32_t uid = 0;  // as containers see it
+  std::uint32_t gid = 0;
 };
 
 // What the options of the local driver mean.
@@ -39,8 +49,9 @@ struct Meaning {
   std::uint64_t bytes = 0;                 // kImage
   std::string device;                      // kBind: absolute
   bool recursive = false;                  // kBind
-  bool read_only = false;                  // kBind
-  std::vector<std::string> mount_options;  // kBind: noexec, rslave, ...
+  Memory memory;                           // kMemory
+  bool read_only = false;                  // kBind, kMemory
+  std::vector<std::string> mount_options;  // kBind, kMemory: noexec, rslave, ...
 };
 
 // "type", "o", "device" and "size", as Docker has them. kUsage for what contradicts itself, kUnsupported

@@ -13,6 +13,7 @@
 #include "sys/lock.h"
 #include "sys/mount_api.h"
 #include "volumes/fill.h"
+#include "volumes/memory.h"
 #include "volumes/volumes.h"
 
 namespace bulkhead::volumes {
@@ -22,6 +23,7 @@ constexpr std::uint64_t kStraight =
     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 
 Result<Fd> open_root(const Fd& volume, const Meaning& meaning) {
+  if (meaning.kind == Kind::kMemory) return open_memory(volume, meaning);
   if (meaning.kind != Kind::kImage) {
     TRY_ASSIGN(Fd root, open_at(volume.get(), ".", O_RDONLY | O_DIRECTORY));
     return root;
@@ -85,7 +87,9 @@ Result<Space> open_space(int store, const Volume& volume, Access access) {
     return fail(ErrorKind::kNotFound, "there is no volume " + quoted(volume.name));
   if (!directory) return std::unexpected(Error(directory.error()));
   space.lock = *std::move(directory);
-  TRY(access == Access::kFill ? lock_exclusive(space.lock.get()) : lock_shared(space.lock.get()));
+  // A tmpfs is mounted by one of those who find it missing.
+  const bool alone = access == Access::kFill || meaning.kind == Kind::kMemory;
+  TRY(alone ? lock_exclusive(space.lock.get()) : lock_shared(space.lock.get()));
   // While we waited for the lock it may have been taken away.
   const auto now = open_at(store, path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (!now || !is_same_file(space.lock.get(), now->get()))
@@ -98,10 +102,11 @@ Result<Space> open_space(int store, const Volume& volume, Access access) {
     TRY_ASSIGN(const bool found, is_filling(place->get()));
     unfinished |= found;
   }
-  if (!unfinished) return space;
-  TRY(lock_exclusive(space.lock.get()));
-  for (const Fd* const place : {&space.root, &space.lock})
-    TRY(finish_filling(place->get(), space.data.get()));
+  if (unfinished) {
+    TRY(lock_exclusive(space.lock.get()));
+    for (const Fd* const place : {&space.root, &space.lock})
+      TRY(finish_filling(place->get(), space.data.get()));
+  }
   if (access == Access::kRead) TRY(lock_shared(space.lock.get()));
   return space;
 }

@@ -16,6 +16,7 @@
 #include "sys/lock.h"
 #include "sys/random.h"
 #include "sys/tree.h"
+#include "volumes/memory.h"
 
 namespace bulkhead::volumes {
 namespace {
@@ -291,6 +292,7 @@ Result<void> remove(int store, std::string_view name, std::string_view but_for) 
     return fail(ErrorKind::kState, "the volume " + quoted(name) + " is being read or filled",
                 "wait until that is done");
   }
+  TRY(unmount_memory(directory.get()));
   TRY_ASSIGN(const std::string random, random_name());
   const std::string gone = std::string(kGone) + random;
   if (::renameat2(all.get(), text.c_str(), all.get(), gone.c_str(), RENAME_NOREPLACE) != 0)
@@ -310,7 +312,7 @@ Result<void> sweep(int store) {
 Result<std::uint64_t> disk_bytes(int store, const Volume& volume) {
   TRY_ASSIGN(const Meaning meaning, read_options(volume.options));
   const std::string path = volume_path(volume.name) + "/";
-  if (meaning.kind == Kind::kBind) return 0;
+  if (meaning.kind == Kind::kBind || meaning.kind == Kind::kMemory) return 0;
   if (meaning.kind == Kind::kDirectory) return tree_bytes_at(store, (path + kData).c_str());
   struct stat status{};
   if (::fstatat(store, (path + storage::kImageFile).c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)

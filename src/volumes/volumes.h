@@ -3,6 +3,7 @@
 //   volumes/<name>/volume.json   what it is (record.h)
 //   volumes/<name>/_data         its content, with the ids that containers see: 0 is root
 //   volumes/<name>/upper.ext4    in its place, of one with a size: a file system with _data in it
+//   volumes/<name>/memory        in its place, of one in memory (memory.h)
 //   volumes/.new-<random>        one that is being made
 //   volumes/.gone-<random>       one that is being deleted
 //   containers/<id>/volumes      the names of those that a container uses

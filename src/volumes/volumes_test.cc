@@ -15,6 +15,7 @@
 #include "sys/lock.h"
 #include "sys/tree.h"
 #include "volumes/fill.h"
+#include "volumes/memory.h"
 #include "volumes/space.h"
 
 namespace bulkhead::volumes {
@@ -188,6 +189,42 @@ TEST_F(VolumesTest, PathsInThemLeadNowhereElse) {
   EXPECT_EQ(mount_of(store(), named("data"), "none").error().kind(), ErrorKind::kNotFound);
 }
 
+TEST_F(VolumesTest, InMemoryLastAsLongAsSomebodyLives) {
+  if (::geteuid() != 0) GTEST_SKIP() << "mounts need root";
+  const std::string one(64, '1');
+  const std::string two(64, '2');
+  const Volume wanted = named("fast", {{"type", "tmpfs"}, {"o", "size=1m,uid=5,mode=0700"}});
+  for (const std::string& id : {one, two}) {
+    make_container(id);
+    ASSERT_TRUE(use(store(), id, {wanted}));
+  }
+  const auto mounted = [&] {
+    const auto directory = open_at(store(), "volumes/fast", O_RDONLY | O_DIRECTORY);
+    return directory && is_in_memory(directory->get()).value_or(false);
+  };
+  {
+    const auto space = open_space(store(), wanted, Access::kFill);
+    ASSERT_TRUE(space) << space.error().message();
+    EXPECT_TRUE(open_at(space->data.get(), "file", O_WRONLY | O_CREAT, 0600));
+    struct stat status{};
+    ASSERT_EQ(::fstat(space->data.get(), &status), 0);
+    EXPECT_EQ(status.st_uid, 5U);
+    EXPECT_EQ(status.st_mode & 07777, 0700U);
+  }
+  ASSERT_TRUE(mount_of(store(), wanted, "file"));
+  ASSERT_TRUE(release_memory(store(), one, [&](const std::string& id) { return id == two; }));
+  EXPECT_TRUE(mounted());
+  ASSERT_TRUE(release_memory(store(), two, [](const std::string&) { return false; }));
+  EXPECT_FALSE(mounted());
+  {
+    const auto again = open_space(store(), wanted, Access::kRead);
+    ASSERT_TRUE(again);
+    EXPECT_TRUE(is_empty(again->data.get()).value()) << "it is another one";
+  }
+  ASSERT_TRUE(remove_tree_at(store(), "containers"));
+  EXPECT_TRUE(remove(store(), "fast")) << "and goes while it is mounted";
+}
+
 TEST_F(VolumesTest, ANameIsTakenByOneOfMany) {
   constexpr int kMany = 8;
   pid_t children[kMany];
@@ -244,7 +281,18 @@ TEST(VolumeOptions, AreUnderstoodOrRefused) {
       EXPECT_EQ(meaning.error().kind(), ErrorKind::kUsage);
     }
   }
-  for (const char* type : {"nfs", "tmpfs", "ext4", "overlay"}) {
+  const auto memory = read_options(
+      {{"type", "tmpfs"}, {"device", "tmpfs"}, {"o", "size=1m,uid=7,gid=8,mode=0750,noexec"}});
+  ASSERT_TRUE(memory) << memory.error().message();
+  EXPECT_EQ(memory->kind, Kind::kMemory);
+  EXPECT_EQ(memory->memory.bytes, 1U << 20);
+  EXPECT_EQ(memory->memory.uid, 7U);
+  EXPECT_EQ(memory->memory.gid, 8U);
+  EXPECT_EQ(memory->memory.mode, 0750U);
+  for (const char* words : {"size=x", "size=0", "uid=-1", "uid=65536", "mode=9", "suid", "bind"})
+    EXPECT_FALSE(read_options({{"type", "tmpfs"}, {"o", words}})) << words;
+  EXPECT_FALSE(read_options({{"type", "tmpfs"}, {"device", "/dev/sda"}}));
+  for (const char* type : {"nfs", "cifs", "ext4", "overlay"}) {
     const auto meaning = read_options({{"type", type}, {"device", "x"}, {"o", "rw"}});
     ASSERT_FALSE(meaning);
     EXPECT_EQ(meaning.error().kind(), ErrorKind::kUnsupported);

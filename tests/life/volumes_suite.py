@@ -184,6 +184,8 @@ def a_part_and_another_containers_can_be_mounted(host):
         equal(says(host, "--volumes-from", "first", "-v", "else:/data", "busybox", "ls", "/data"), "",
               "the flag comes before")
         equal(host.good("exec", "first", "ls", "/own"), "mine", "--rm leaves what others use")
+        host.refused("run", "--volumes-from", "first", "--tenant", "acme", "busybox", code=ENGINE_FAILURE,
+                     words=["tenant"])
         host.refused("run", "--volumes-from", "nobody", "busybox", code=ENGINE_FAILURE, words=["nobody"])
         host.refused("run", "--volumes-from", "first:x", "busybox", code=ENGINE_FAILURE, words=["ro or rw"])
     clear_volumes(host)
@@ -211,6 +213,36 @@ def a_size_is_a_limit(host):
 
 
 @suite.test
+def one_in_memory_lasts_as_long_as_it_is_used(host):
+    words = [word for text in ("type=tmpfs", "device=tmpfs", "o=size=1m,uid=1000,mode=0700")
+             for word in ("-o", text)]
+    host.good("volume", "create", *words, "fast")
+
+    def mounted():
+        with open("/proc/self/mountinfo", encoding="utf-8") as table:
+            return any(str(host.store / "volumes") in line for line in table)
+    with container(host, "--user", "1000", "-v", "fast:/f") as one:
+        host.good("exec", one, "touch", "/f/mine")
+        equal(says(host, "-v", "fast:/g:ro", "busybox", "stat", "-c", "%u", "/g/mine"), "1000", "shared")
+        done = host.call("exec", one, "dd", "if=/dev/zero", "of=/f/big", "bs=1M", "count=4")
+        expect(done.returncode == 1 and "No space left" in done.stderr, done)
+        expect(mounted(), "positive control: while it is used it is mounted")
+        host.good("restart", "-t", "0", one)
+        equal(host.good("exec", one, "ls", "/f"), "", "nobody used it for a moment")
+    expect(not mounted(), "nothing is left mounted")
+    equal(host.call("run", "--rm", "-v", "fast:/f", "busybox", "no-such").returncode, 127)
+    equal(host.call("run", "-d", "-v", "fast:/f", "busybox", "no-such").returncode, 127)
+    expect(not mounted(), "a start that failed leaves nothing")
+    with container(host, "-v", "fast:/f") as one:
+        os.kill(host.monitor(one), 9)
+        os.kill(int(host.told(one, "{{.State.Pid}}")), 9)
+        until(lambda: host.status(one) == "exited", "the record is repaired")
+        expect(not mounted(), "nor does a killed monitor")
+    host.good("volume", "rm", "fast")
+    clear_volumes(host)
+
+
+@suite.test
 def a_directory_of_the_host_has_a_name(host):
     place = host.directory / "named-place"
     place.mkdir()
@@ -223,7 +255,7 @@ def a_directory_of_the_host_has_a_name(host):
     expect(f'the host\'s "{place}", to be read' in explained, explained)
     expect('the volume "data"' in explained, explained)
     equal(volumes_of(host), ["www"], "explain makes nothing")
-    for words, hint in ((("type=nfs", "device=:/x", "o=addr=1"), "o=bind"), (("type=tmpfs",), "--tmpfs"),
+    for words, hint in ((("type=nfs", "device=:/x", "o=addr=1"), "o=bind"), 
                         (("type=none", "o=bind", "device=/no/such"), "make it first")):
         done = host.call("volume", "create", *[w for text in words for w in ("-o", text)], "bad")
         expect(done.returncode == 1 and hint in done.stderr, done)
