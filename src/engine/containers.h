@@ -57,8 +57,8 @@ enum class Force {
   kNo,
   kKill,  // also one that still runs
 };
-// With kRemove its anonymous volumes go, too. By name, id or the beginning of an id. What its engine could not give back any more is given back
-// here: processes, cgroups, directory, name, ids.
+// By name, id or the beginning of an id. What its engine could not give back any more is given back
+// here: processes, cgroups, directory, name, ids. With kRemove its anonymous volumes go, too.
 Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Force force,
                     OwnVolumes volumes = OwnVolumes::kKeep);
 // All dead ones; their ids.

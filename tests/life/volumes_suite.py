@@ -255,7 +255,7 @@ def a_directory_of_the_host_has_a_name(host):
     expect(f'the host\'s "{place}", to be read' in explained, explained)
     expect('the volume "data"' in explained, explained)
     equal(volumes_of(host), ["www"], "explain makes nothing")
-    for words, hint in ((("type=nfs", "device=:/x", "o=addr=1"), "o=bind"), 
+    for words, hint in ((("type=nfs", "device=:/x", "o=addr=1"), "o=bind"),
                         (("type=none", "o=bind", "device=/no/such"), "make it first")):
         done = host.call("volume", "create", *[w for text in words for w in ("-o", text)], "bad")
         expect(done.returncode == 1 and hint in done.stderr, done)
