@@ -172,12 +172,16 @@ oci::MemoryLimits memory_limits(const Wish& wish, const Circumstances& circumsta
   return memory;
 }
 
+}  // namespace
+
 std::optional<oci::CpuLimits> cpu_limits(const Wish& wish) {
   const Limits& limits = wish.limits;
   oci::CpuLimits cpu;
   if (wish.cpu_thousandths) {
     cpu.period = kPeriod;
-    cpu.quota = *wish.cpu_thousandths * static_cast<std::int64_t>(kPeriod) / 1000;
+    cpu.quota = *wish.cpu_thousandths == 0
+                    ? -1
+                    : *wish.cpu_thousandths * static_cast<std::int64_t>(kPeriod) / 1000;
   }
   if (limits.cpu_period) cpu.period = limits.cpu_period;
   if (limits.cpu_quota) cpu.quota = limits.cpu_quota;
@@ -190,6 +194,8 @@ std::optional<oci::CpuLimits> cpu_limits(const Wish& wish) {
                    cpu.realtime_runtime || cpu.cpus || cpu.mems;
   return any ? std::optional(cpu) : std::nullopt;
 }
+
+namespace {
 
 std::optional<oci::BlockIoLimits> block_limits(const Limits& limits) {
   oci::BlockIoLimits block;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,9 @@ struct Circumstances {
 
 // The container's limit of memory in bytes; -1: none.
 std::int64_t memory_limit(const Wish& wish, const Circumstances& circumstances);
+
+// The limits of CPU time and of processors that a wish names.
+std::optional<oci::CpuLimits> cpu_limits(const Wish& wish);
 
 struct Composed {
   oci::Spec spec;

@@ -104,6 +104,41 @@ void read_mounts(const json::Value* mounts, std::vector<MountRecord>& out) {
   }
 }
 
+void encode(const GivenWords& given, json::Writer& writer) {
+  writer.begin_object();
+  writer.member("attached", given.attached);
+  writer.member("privileged", given.privileged);
+  writer.member("init", given.init);
+  list(writer, "groupAdd", given.group_add);
+  list(writer, "devices", given.devices);
+  list(writer, "deviceRules", given.device_rules);
+  writer.member("ipc", given.ipc);
+  writer.member("pid", given.pid);
+  writer.member("uts", given.uts);
+  writer.member("userns", given.userns);
+  writer.member("cgroupns", given.cgroupns);
+  writer.member("cgroupParent", given.cgroup_parent);
+  writer.end_object();
+}
+
+GivenWords decode_given(const json::Value& value) {
+  const Members members(value);
+  GivenWords given;
+  members.read("attached", given.attached);
+  members.read("privileged", given.privileged);
+  members.read("init", given.init);
+  members.read("groupAdd", given.group_add);
+  members.read("devices", given.devices);
+  members.read("deviceRules", given.device_rules);
+  members.read("ipc", given.ipc);
+  members.read("pid", given.pid);
+  members.read("uts", given.uts);
+  members.read("userns", given.userns);
+  members.read("cgroupns", given.cgroupns);
+  members.read("cgroupParent", given.cgroup_parent);
+  return given;
+}
+
 std::string_view name_of(LifeStatus status) {
   switch (status) {
     case LifeStatus::kCreated: return "created";
@@ -179,6 +214,8 @@ std::string encode(const ContainerRecord& record) {
   list(writer, "capAdd", record.capabilities_added);
   list(writer, "capDrop", record.capabilities_dropped);
   list(writer, "securityOpt", record.security_options);
+  writer.key("given");
+  encode(record.given, writer);
   writer.end_object();
   text += '\n';
   return text;
@@ -243,6 +280,7 @@ Result<ContainerRecord> decode_container_record(std::string_view text) {
   members.read("capAdd", record.capabilities_added);
   members.read("capDrop", record.capabilities_dropped);
   members.read("securityOpt", record.security_options);
+  if (const json::Value* const given = members.find("given")) record.given = decode_given(*given);
   if (record.id.empty() || record.arguments.empty())
     return fail(ErrorKind::kInvalid, "not the record of a container");
   return record;

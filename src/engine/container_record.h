@@ -41,6 +41,22 @@ struct MountRecord {
   std::vector<std::string> options;
 };
 
+// What was asked for in words that the configuration does not tell any more, for `inspect`.
+struct GivenWords {
+  bool attached = false;  // made by a run in the foreground, or by create
+  bool privileged = false;
+  bool init = false;
+  std::vector<std::string> group_add;
+  std::vector<std::string> devices;
+  std::vector<std::string> device_rules;
+  std::string ipc;  // "" where nothing was said
+  std::string pid;
+  std::string uts;
+  std::string userns;
+  std::string cgroupns;
+  std::string cgroup_parent;
+};
+
 struct ContainerRecord {
   std::string id;
   std::string name;
@@ -79,6 +95,7 @@ struct ContainerRecord {
   std::vector<std::string> capabilities_added;
   std::vector<std::string> capabilities_dropped;
   std::vector<std::string> security_options;
+  GivenWords given;
 };
 
 enum class LifeStatus { kCreated, kRunning, kRestarting, kExited };

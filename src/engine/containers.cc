@@ -12,6 +12,7 @@
 #include "engine/metadata.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
+#include "oci/decode.h"
 #include "runtime/record.h"
 #include "supervise/client.h"
 #include "sys/file.h"
@@ -45,6 +46,17 @@ void tell_of_foreground(const Seen& seen, ListedContainer& container) {
   container.stop_signal = annotation(kStopSignalAnnotation);
   container.stop_timeout =
       parse_number<std::int64_t>(annotation(kStopTimeoutAnnotation)).value_or(10);
+}
+
+// What runs in the foreground stands in the runtime's configuration alone.
+std::vector<std::string> arguments_of_foreground(const StoreOptions& options,
+                                                 const std::string& id) {
+  const auto directory = runtime::ContainerDirectory::open(state_root_of(options), id);
+  if (!directory) return {};
+  const auto text = directory->read_config();
+  if (!text) return {};
+  auto spec = oci::decode_spec(*text);
+  return spec && spec->process ? std::move(spec->process->args) : std::vector<std::string>();
 }
 
 std::optional<ContainerStatus> live_status(const std::optional<Seen>& seen) {
@@ -82,6 +94,7 @@ Result<std::optional<ListedContainer>> look(const StoreOptions& options,
     container.status = abandoned ? ContainerStatus::kDead : ContainerStatus::kRunning;
     if (seen) {
       tell_of_foreground(*seen, container);
+      container.arguments = arguments_of_foreground(options, id);
       container.pid = seen->observation.init.pid.value();
     }
     TRY_ASSIGN(container.health, read_health_record(directory->get()));

@@ -37,6 +37,7 @@ struct ListedContainer {
   std::int64_t stop_timeout = 10;  // seconds; -1: for ever
   // Nothing for one that runs in the foreground of a `bulkhead run`.
   std::optional<ContainerRecord> record;
+  std::vector<std::string> arguments;  // of one in the foreground: what runs
   LifeRecord life;
   std::optional<HealthRecord> health;  // nothing without a health check
   StorageRecord storage;

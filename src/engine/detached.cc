@@ -36,6 +36,14 @@ struct Made {
   ContainerRecord record;
 };
 
+// Docker's exit codes for a program that never ran.
+int code_of_failed_start(const Error& error) {
+  constexpr int kFailed = 128;
+  if (error.kind() == ErrorKind::kCommandNotFound) return 127;
+  if (error.kind() == ErrorKind::kCommandNotExecutable) return 126;
+  return kFailed;
+}
+
 template <class Warning>
 Result<Made> make(const RunOptions& options, Warning warn) {
   TRY(read_life_choices(options));
@@ -172,7 +180,7 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
   if (life) {
     life->status = life->status == LifeStatus::kCreated ? life->status : LifeStatus::kExited;
     life->error = launched.error().message();
-    if (life->status == LifeStatus::kExited) life->exit_code = 128;
+    life->exit_code = code_of_failed_start(launched.error());
     (void)write_life_record(directory.get(), *life);
   }
   return launched;

@@ -4,12 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "base/text.h"
 #include "engine/container_user.h"
 #include "engine/events.h"
 #include "engine/foreign_runtime.h"
+#include "engine/metadata.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "oci/decode.h"
@@ -148,14 +147,11 @@ Result<int> exec(const StoreOptions& options, const ListedContainer& container,
   exec.detach = choices.detach;
   if (choices.workdir) exec.cwd = *choices.workdir;
   if (choices.terminal) exec.env.emplace_back("TERM=xterm");
-  for (const std::string& entry : choices.env) {
-    if (entry.empty() || entry.starts_with('='))
-      return fail(ErrorKind::kUsage, "--env " + quoted(entry) + ": NAME=VALUE or NAME is expected");
-    if (entry.find('=') != std::string::npos)
-      exec.env.push_back(entry);
-    else if (const char* const value = std::getenv(entry.c_str()))
-      exec.env.push_back(entry + "=" + value);
-  }
+  RunOptions given;
+  given.env = choices.env;
+  given.env_files = choices.env_files;
+  TRY_ASSIGN(const std::vector<std::string> env, read_environment(given));
+  exec.env.insert(exec.env.end(), env.begin(), env.end());
   if (choices.user) TRY(choose_user(options, container, *choices.user, exec));
   TRY(arrange_streams(choices));
   TRY_ASSIGN(std::string id, new_id());

@@ -16,6 +16,7 @@ namespace bulkhead::engine {
 struct ExecChoices {
   std::vector<std::string> command;
   std::vector<std::string> env;  // NAME=VALUE, or NAME for ours
+  std::vector<std::string> env_files;
   std::optional<std::string> user;
   std::optional<std::string> workdir;
   bool detach = false;

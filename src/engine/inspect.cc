@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/detached.h"
+#include "engine/inspect_details.h"
 #include "engine/inspect_layers.h"
 #include "engine/log_choice.h"
 #include "engine/prepare.h"
@@ -11,6 +12,7 @@
 #include "json/writer.h"
 #include "oci/decode.h"
 #include "runtime/record.h"
+#include "runtime/signal_name.h"
 #include "storage/store.h"
 #include "sys/file.h"
 
@@ -41,8 +43,10 @@ class Document {
     writer_.begin_object();
     writer_.member("Id", container_.id);
     writer_.member("Created", container_.created);
-    writer_.member("Path", spec_.process->args.front());
-    list("Args", {spec_.process->args.begin() + 1, spec_.process->args.end()});
+    // As it was asked for: an init of ours in front is none of it.
+    const auto& arguments = record() ? record()->arguments : spec_.process->args;
+    writer_.member("Path", arguments.front());
+    list("Args", {arguments.begin() + 1, arguments.end()});
     state();
     writer_.member("Image", record() ? "sha256:" + record()->image_id : std::string());
     writer_.member("LogPath", log_path());
@@ -151,7 +155,7 @@ class Document {
     const oci::Resources resources = spec_.linux_.resources.value_or(oci::Resources{});
     const auto number = [](const auto& value) { return value.value_or(0); };
     std::int64_t cpus = 0;
-    if (resources.cpu && resources.cpu->quota && resources.cpu->period)
+    if (resources.cpu && resources.cpu->quota.value_or(-1) > 0 && resources.cpu->period)
       cpus = *resources.cpu->quota * 1'000'000'000 /
              static_cast<std::int64_t>(std::max<std::uint64_t>(*resources.cpu->period, 1));
     writer_.member("Memory", resources.memory ? number(resources.memory->limit) : 0);
@@ -195,7 +199,7 @@ class Document {
     list_or_null("CapAdd", known.capabilities_added);
     list_or_null("CapDrop", known.capabilities_dropped);
     list_or_null("SecurityOpt", known.security_options);
-    writer_.member("Privileged", false);
+    writer_.member("Privileged", known.given.privileged);
     writer_.member("ReadonlyRootfs", spec_.root && spec_.root->readonly);
     writer_.key("Tmpfs");
     writer_.begin_object();
@@ -208,6 +212,7 @@ class Document {
     list("MaskedPaths", spec_.linux_.masked_paths);
     list("ReadonlyPaths", spec_.linux_.readonly_paths);
     resources();
+    write_host_details(writer_, spec_, known.given);
     writer_.end_object();
   }
 
@@ -262,6 +267,9 @@ class Document {
     writer_.member("Domainname", spec_.domainname);
     writer_.member("User", record() ? record()->user : std::string());
     writer_.member("AttachStdin", record() && record()->stdin_once);
+    writer_.member("AttachStdout", record() && record()->given.attached);
+    writer_.member("AttachStderr", record() && record()->given.attached);
+    write_exposed_ports(writer_, spec_);
     writer_.member("Tty", process.terminal);
     writer_.member("OpenStdin", record() && record()->open_stdin);
     writer_.member("StdinOnce", record() && record()->stdin_once);
@@ -276,7 +284,8 @@ class Document {
       for (const auto& [key, value] : record()->labels) writer_.member(key, value);
     writer_.end_object();
     if (record() && record()->health.enabled()) health_check(record()->health);
-    if (!container_.stop_signal.empty()) writer_.member("StopSignal", container_.stop_signal);
+    if (!container_.stop_signal.empty())
+      writer_.member("StopSignal", runtime::signal_name(container_.stop_signal));
     writer_.member("StopTimeout", container_.stop_timeout);
     writer_.end_object();
   }
@@ -291,8 +300,7 @@ class Document {
     writer_.key("Ports");
     writer_.begin_object();
     writer_.end_object();
-    writer_.member("IPAddress", "");
-    writer_.member("MacAddress", "");
+    write_no_addresses(writer_);
     writer_.key("Networks");
     writer_.begin_object();
     if (record() && !record()->network.empty()) {

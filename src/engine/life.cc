@@ -13,11 +13,13 @@
 #include "engine/foreign_runtime.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
+#include "engine/values.h"
 #include "runtime/control.h"
 #include "runtime/record.h"
 #include "runtime/signal_name.h"
 #include "supervise/client.h"
 #include "sys/lock.h"
+#include "sys/tree.h"
 
 namespace bulkhead::engine {
 namespace {
@@ -97,15 +99,15 @@ Result<void> send(const StoreOptions& options, const ListedContainer& container,
 }  // namespace
 
 Result<void> stop(const StoreOptions& options, const ListedContainer& container,
-                  std::optional<std::int64_t> seconds) {
+                  const StopWish& wish) {
   if (!runs(container.status) && container.status != ContainerStatus::kRestarting) return {};
   TRY_ASSIGN(auto monitor, monitor_of(options, container));
   if (monitor) (void)monitor->stopping();
   if (const auto init = hold_init(options, container.id)) {
-    (void)send(options, container, stop_signal_of(container));
+    (void)send(options, container, wish.signal.value_or(stop_signal_of(container)));
     // A frozen program could not obey.
     if (container.status == ContainerStatus::kPaused) (void)unpause(options, container);
-    const std::int64_t patience = seconds.value_or(container.stop_timeout);
+    const std::int64_t patience = wish.seconds.value_or(container.stop_timeout);
     if (!ends_within(*init, patience < 0 ? -1 : patience * 1000)) {
       (void)send(options, container, SIGKILL);
       (void)ends_within(*init, -1);
@@ -204,6 +206,9 @@ Result<void> rename(const StoreOptions& options, const ListedContainer& containe
                 "container " + quoted(container.name) +
                     " runs in the foreground of a bulkhead run: it cannot be renamed",
                 "run it with --detach");
+  if (!is_container_name(new_name))
+    return fail(ErrorKind::kUsage, quoted(new_name) + " is not a name for a container",
+                "a letter or digit, then letters, digits and _ . - are expected");
   if (container.name == new_name)
     return fail(ErrorKind::kUsage, "it has the name " + quoted(new_name) + " already");
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
@@ -220,15 +225,20 @@ Result<void> rename(const StoreOptions& options, const ListedContainer& containe
   return release_name(store.get(), container.name, container.id);
 }
 
-Result<std::vector<std::string>> prune(const StoreOptions& options) {
+Result<PrunedContainers> prune(const StoreOptions& options) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
   TRY_ASSIGN(const auto containers, list(options));
-  std::vector<std::string> removed;
+  PrunedContainers pruned;
   for (const ListedContainer& container : containers) {
     if (runs(container.status) || container.status == ContainerStatus::kRestarting) continue;
+    const std::string written = container_path(container.id) + "/upper";
+    const auto bytes = tree_bytes_at(store.get(), written.c_str());
     // One that is being made, or has just been started, is in somebody's hands.
-    if (remove(options, container.id, Force::kNo)) removed.push_back(container.id);
+    if (!remove(options, container.id, Force::kNo)) continue;
+    pruned.ids.push_back(container.id);
+    pruned.bytes += bytes.value_or(0);
   }
-  return removed;
+  return pruned;
 }
 
 }  // namespace bulkhead::engine

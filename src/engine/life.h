@@ -9,15 +9,20 @@
 #include "base/result.h"
 #include "engine/containers.h"
 #include "engine/options.h"
+#include "engine/wish.h"
 #include "oci/spec.h"
 #include "supervise/restart.h"
 
 namespace bulkhead::engine {
 
-// The stop signal, and SIGKILL after `seconds` (nothing: the container's own; negative: never). Fine
-// when it does not run. Returns when it is no more.
+// How a container is asked to end; nothing: as it was made.
+struct StopWish {
+  std::optional<std::int64_t> seconds;  // until SIGKILL; negative: never
+  std::optional<int> signal;
+};
+// The stop signal, and SIGKILL after its time. Fine when it does not run. Returns when it is no more.
 Result<void> stop(const StoreOptions& options, const ListedContainer& container,
-                  std::optional<std::int64_t> seconds);
+                  const StopWish& wish);
 
 // One signal to the first process. kState when it does not run. Returns after SIGKILL when it is dead.
 Result<void> kill(const StoreOptions& options, const ListedContainer& container, int signal);
@@ -33,16 +38,21 @@ Result<void> rename(const StoreOptions& options, const ListedContainer& containe
 
 // New limits, now and for every start to come; and a new restart policy.
 struct Update {
-  std::optional<std::int64_t> memory;  // bytes; -1: none
-  std::optional<std::int64_t> memory_swap;
-  std::optional<std::int64_t> cpu_thousandths;
-  std::optional<std::int64_t> pids;  // -1: none
+  oci::Resources resources;  // those that change, alone
   std::optional<supervise::RestartPolicy> restart;
+
+  bool changes_limits() const;
 };
+// The limits that a wish names, without the defaults of those that it does not name.
+oci::Resources named_limits(const Wish& wish);
 Result<void> update(const StoreOptions& options, const ListedContainer& container,
                     const Update& wanted);
 
-// All that have ended or were never started; their ids.
-Result<std::vector<std::string>> prune(const StoreOptions& options);
+struct PrunedContainers {
+  std::vector<std::string> ids;
+  std::uint64_t bytes = 0;  // that they had written
+};
+// All that have ended or were never started.
+Result<PrunedContainers> prune(const StoreOptions& options);
 
 }  // namespace bulkhead::engine

@@ -4,6 +4,7 @@
 
 #include "engine/container_record.h"
 #include "engine/generated_name.h"
+#include "engine/life.h"
 #include "engine/make_record.h"
 #include "engine/times.h"
 #include "engine/values.h"
@@ -16,6 +17,9 @@ TEST(ContainerRecord, IsReadAsItWasWritten) {
   record.id = std::string(64, 'b');
   record.name = "web";
   record.arguments = {"sh", "-c", "echo \"x\"\n"};
+  record.given.privileged = true;
+  record.given.devices = {"/dev/fuse"};
+  record.given.pid = "host";
   record.labels = {{"a", "1"}, {"b", ""}};
   record.restart = {supervise::RestartKind::kOnFailure, 3};
   record.log.driver = supervise::LogDriver::kNone;
@@ -27,6 +31,10 @@ TEST(ContainerRecord, IsReadAsItWasWritten) {
   ASSERT_TRUE(again) << again.error().message();
   EXPECT_EQ(encode(*again), encode(record));
   EXPECT_EQ(again->arguments, record.arguments);
+  EXPECT_TRUE(again->given.privileged);
+  EXPECT_FALSE(again->given.init);
+  EXPECT_EQ(again->given.devices, record.given.devices);
+  EXPECT_EQ(again->given.pid, "host");
   EXPECT_EQ(again->restart, record.restart);
 }
 
@@ -103,6 +111,23 @@ TEST(Times, AreReadAsDockerReadsThem) {
   for (const char* text : {"", "x", "1970-13-01", "1970-01-01T25:00:00Z",
                            "1970-01-01T00:00:00+99:00", "-5", "1970-02-30T00:00:00Z", "10 m"})
     EXPECT_FALSE(parse_moment(text, now)) << text;
+}
+
+TEST(Update, NamesTheLimitsThatAreAskedForAlone) {
+  Wish wish;
+  EXPECT_FALSE((Update{.resources = named_limits(wish), .restart = {}}.changes_limits()));
+  wish.memory = 1 << 20;
+  wish.limits.cpus = "0-1";
+  wish.limits.block_weight = 300;
+  const oci::Resources resources = named_limits(wish);
+  EXPECT_EQ(resources.memory->limit, 1 << 20);
+  EXPECT_FALSE(resources.memory->swap);
+  EXPECT_EQ(resources.cpu->cpus, "0-1");
+  EXPECT_FALSE(resources.cpu->quota);
+  EXPECT_EQ(resources.block_io->weight, 300);
+  EXPECT_FALSE(resources.pids_limit);
+  wish.cpu_thousandths = 0;  // no limit
+  EXPECT_EQ(named_limits(wish).cpu->quota, -1);
 }
 
 }  // namespace

@@ -19,6 +19,23 @@ std::string unrepeatable(const Prepared& prepared) {
   return {};
 }
 
+GivenWords given_words(const RunOptions& options) {
+  GivenWords given;
+  given.attached = !options.detach;
+  given.privileged = options.privileged;
+  given.init = options.init;
+  given.group_add = options.group_add;
+  given.devices = options.devices;
+  given.device_rules = options.device_rules;
+  given.ipc = options.ipc_namespace.value_or("");
+  given.pid = options.pid_namespace.value_or("");
+  given.uts = options.uts_namespace.value_or("");
+  given.userns = options.user_namespace.value_or("");
+  given.cgroupns = options.cgroup_namespace.value_or("");
+  given.cgroup_parent = options.cgroup_parent.value_or("");
+  return given;
+}
+
 }  // namespace
 
 Result<LifeChoices> read_life_choices(const RunOptions& options) {
@@ -50,6 +67,7 @@ Result<ContainerRecord> make_record(const RunOptions& options, const Prepared& p
   record.arguments = composed.spec.process->args;
   record.run_words = options.words;
   TRY_ASSIGN(record.runtime, find_runtime(options.runtime));
+  if (wish.init) record.arguments.erase(record.arguments.begin());
   record.entrypoint = image.entrypoint;
   if (wish.entrypoint)
     record.entrypoint = wish.entrypoint->empty() ? std::vector<std::string>()
@@ -88,6 +106,7 @@ Result<ContainerRecord> make_record(const RunOptions& options, const Prepared& p
   record.capabilities_added = options.cap_add;
   record.capabilities_dropped = options.cap_drop;
   record.security_options = options.security_options;
+  record.given = given_words(options);
   return record;
 }
 

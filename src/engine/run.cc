@@ -197,7 +197,13 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   record_event(options.store, subject, "die",
                {{"exitCode", std::to_string(result.exit.shell_code())}});
   auto discarded = runtime::discard(std::move(container), composed.spec);
-  if (!stood_by) return std::unexpected(std::move(stood_by).error());
+  if (!stood_by) {
+    // A terminal that went away, say: the container was ended, and is kept as any other.
+    result.exit = {.code = 0, .signal = SIGKILL};
+    result.finished = runtime::now_rfc3339();
+    if (!options.remove) (void)keep(holdings, options, prepared, composed, result);
+    return std::unexpected(std::move(stood_by).error());
+  }
   // The program has run: what fails from here on must not hide how it ended.
   if (!discarded) warn(discarded.error().message());
   if (result.output_limited)

@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "engine/compose.h"
 #include "engine/detached.h"
 #include "engine/events.h"
 #include "engine/life.h"
@@ -15,38 +16,35 @@
 namespace bulkhead::engine {
 namespace {
 
-constexpr std::uint64_t kPeriod = 100'000;  // microseconds
 constexpr std::size_t kLargestConfig = 16 << 20;
 
-// The limits that change, alone.
-oci::Resources resources_of(const Update& wanted) {
-  oci::Resources resources;
-  if (wanted.memory || wanted.memory_swap) {
-    resources.memory.emplace();
-    if (wanted.memory) resources.memory->limit = *wanted.memory;
-    if (wanted.memory_swap) resources.memory->swap = *wanted.memory_swap;
-  }
-  if (wanted.cpu_thousandths) {
-    resources.cpu.emplace();
-    resources.cpu->period = kPeriod;
-    resources.cpu->quota = *wanted.cpu_thousandths * static_cast<std::int64_t>(kPeriod) / 1000;
-  }
-  if (wanted.pids) resources.pids_limit = *wanted.pids;
-  return resources;
+template <class Value>
+void take(const std::optional<Value>& from, std::optional<Value>& to) {
+  if (from) to = from;
 }
 
 void merge(const oci::Resources& from, oci::Resources& to) {
   if (from.memory) {
     if (!to.memory) to.memory.emplace();
-    if (from.memory->limit) to.memory->limit = from.memory->limit;
-    if (from.memory->swap) to.memory->swap = from.memory->swap;
+    take(from.memory->limit, to.memory->limit);
+    take(from.memory->swap, to.memory->swap);
+    take(from.memory->reservation, to.memory->reservation);
   }
   if (from.cpu) {
     if (!to.cpu) to.cpu.emplace();
-    to.cpu->period = from.cpu->period;
-    to.cpu->quota = from.cpu->quota;
+    take(from.cpu->shares, to.cpu->shares);
+    take(from.cpu->period, to.cpu->period);
+    take(from.cpu->quota, to.cpu->quota);
+    take(from.cpu->realtime_period, to.cpu->realtime_period);
+    take(from.cpu->realtime_runtime, to.cpu->realtime_runtime);
+    take(from.cpu->cpus, to.cpu->cpus);
+    take(from.cpu->mems, to.cpu->mems);
   }
-  if (from.pids_limit) to.pids_limit = from.pids_limit;
+  if (from.block_io) {
+    if (!to.block_io) to.block_io.emplace();
+    take(from.block_io->weight, to.block_io->weight);
+  }
+  take(from.pids_limit, to.pids_limit);
 }
 
 Result<void> change_config(int store, const std::string& id, const oci::Resources& resources) {
@@ -64,12 +62,32 @@ Result<void> change_config(int store, const std::string& id, const oci::Resource
 
 }  // namespace
 
+oci::Resources named_limits(const Wish& wish) {
+  oci::Resources resources;
+  if (wish.memory || wish.memory_swap || wish.limits.memory_reservation) {
+    resources.memory.emplace();
+    resources.memory->limit = wish.memory;
+    resources.memory->swap = wish.memory_swap;
+    resources.memory->reservation = wish.limits.memory_reservation;
+  }
+  resources.cpu = cpu_limits(wish);
+  if (wish.limits.block_weight) {
+    resources.block_io.emplace();
+    resources.block_io->weight = wish.limits.block_weight;
+  }
+  resources.pids_limit = wish.pids_limit;
+  return resources;
+}
+
+bool Update::changes_limits() const {
+  return resources.memory || resources.cpu || resources.block_io || resources.pids_limit;
+}
+
 namespace {
 
 Result<void> carry_out(const StoreOptions& options, const ListedContainer& container,
                        const Update& wanted) {
-  const bool limits = wanted.memory || wanted.memory_swap || wanted.cpu_thousandths || wanted.pids;
-  const oci::Resources resources = resources_of(wanted);
+  const bool limits = wanted.changes_limits();
   if (!container.record && wanted.restart)
     return fail(ErrorKind::kState,
                 "a container in the foreground of a bulkhead run has no restart policy");
@@ -83,10 +101,10 @@ Result<void> carry_out(const StoreOptions& options, const ListedContainer& conta
                 "make it anew with other limits");
   // First the kernel, which may refuse.
   if (limits && runs(container.status))
-    TRY(runtime::update_container(state_root_of(options), container.id, resources));
+    TRY(runtime::update_container(state_root_of(options), container.id, wanted.resources));
   if (!container.record) return {};
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
-  if (limits) TRY(change_config(store.get(), container.id, resources));
+  if (limits) TRY(change_config(store.get(), container.id, wanted.resources));
   if (!wanted.restart) return {};
   TRY_ASSIGN(auto monitor,
              supervise::MonitorClient::connect(monitor_directory(options), container.id));

@@ -27,7 +27,7 @@ constexpr auto refuse = [](std::string_view flag, std::string_view value, std::s
 };
 
 Result<std::int64_t> read_size(std::string_view flag, const std::string& text) {
-  if (text == "-1") return -1;
+  if (text == "-1" || text == "0") return -1;  // Docker's users write either
   const auto bytes = parse_bytes(text);
   if (!bytes || *bytes == 0)
     return refuse(flag, text, "a size such as 512m or 2g is expected, or -1 for no limit");
@@ -51,8 +51,9 @@ Result<void> read_limits(const RunOptions& options, Wish& wish) {
   }
   if (options.cpus) {
     wish.cpu_thousandths = parse_cpus(*options.cpus);
-    if (!wish.cpu_thousandths || *wish.cpu_thousandths < 10)
-      return refuse("--cpus", *options.cpus, "a number such as 1.5 is expected, at least 0.01");
+    if (!wish.cpu_thousandths || (*wish.cpu_thousandths > 0 && *wish.cpu_thousandths < 10))
+      return refuse("--cpus", *options.cpus,
+                    "a number such as 1.5 is expected, at least 0.01, or 0 for no limit");
   }
   if (options.pids_limit) {
     const auto number = parse_number<std::int64_t>(*options.pids_limit);

@@ -125,7 +125,7 @@ TEST(Wish, RefusesValuesThatMeanNothing) {
   EXPECT_TRUE(refused([](RunOptions& o) { o.memory = "lots"; }));
   EXPECT_TRUE(refused([](RunOptions& o) { o.memory_swap = "1g"; }));
   EXPECT_TRUE(refused([](RunOptions& o) { o.memory = "2g", o.memory_swap = "1g"; }));
-  EXPECT_TRUE(refused([](RunOptions& o) { o.cpus = "0"; }));
+  EXPECT_TRUE(refused([](RunOptions& o) { o.cpus = "0.001"; }));
   EXPECT_TRUE(refused([](RunOptions& o) { o.pids_limit = "-2"; }));
   EXPECT_TRUE(refused([](RunOptions& o) { o.timeout = "0"; }));
   EXPECT_TRUE(refused([](RunOptions& o) { o.network = "bridge"; }));

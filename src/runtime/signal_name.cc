@@ -51,4 +51,10 @@ Result<int> parse_signal(std::string_view text) {
   return *signal;
 }
 
+std::string signal_name(std::string_view text) {
+  const auto signal = parse_signal(text);
+  const char* const name = signal ? ::sigabbrev_np(*signal) : nullptr;
+  return name != nullptr ? "SIG" + std::string(name) : std::string(text);
+}
+
 }  // namespace bulkhead::runtime

@@ -57,7 +57,7 @@ def ps_has_dockers_columns(host):
         rows = {line.split()[-1]: line for line in host.good("ps", "-a").splitlines()[1:]}
         expect('"sleep 100000"' in rows["one"] and "Up " in rows["one"], rows)
         expect("(Paused)" in rows["two"] and one[:12] in rows["one"], rows)
-        expect("Created" in rows["three"] and '"sh -c echo long; ex…"' in rows["three"], rows)
+        expect("Created" in rows["three"] and "\"sh -c 'echo long; e…\"" in rows["three"], rows)
         equal(list(rows), ["three", "two", "one"], "the youngest first")
         equal(host.good("ps", "-q").split(), [two[:12], one[:12]])
         equal(host.good("ps", "-q", "-l", "--no-trunc"),
@@ -173,7 +173,7 @@ def attach_passes_signals_on_and_can_be_left(host):
         attached.send_signal(2)
         out, err = attached.communicate(timeout=30)
         equal((attached.returncode, "got" in out), (9, True), err)
-    host.refused("attach", "nobody", code=ENGINE_FAILURE, words=["nobody"])
+    host.refused("attach", "nobody", words=["nobody"])
 
 
 def stands(attached):
@@ -222,9 +222,9 @@ def exec_joins_under_the_containers_own_limits(host):
         equal(host.good("exec", "target", "cat"), "", "without -i")
         host.good("exec", "-d", "target", "sh", "-c", "echo done > /made")
         until(lambda: host.call("exec", "target", "test", "-s", "/made").returncode == 0, "/made")
-        host.refused("exec", "--privileged", "target", "true", code=ENGINE_FAILURE,
+        host.refused("exec", "--privileged", "target", "true", code=126,
                      words=["privileged"])
-        equal(host.call("exec", "-u", "nobody-there", "target", "true").returncode, ENGINE_FAILURE)
+        equal(host.call("exec", "-u", "nobody-there", "target", "true").returncode, 126)
         own, init = (host.good("exec", "target", "grep", "-E", "^(Cap|Seccomp:|NoNew)",
                                f"/proc/{pid}/status").splitlines() for pid in ("self", "1"))
         equal(own, init, "what it holds")
@@ -245,10 +245,10 @@ def a_hostile_passwd_of_a_container_names_no_user_of_ours(host):
         host.good("exec", "bad", "sh", "-c",
                   "rm /etc/passwd; ln -s /proc/1/root/../../../etc/shadow /etc/passwd")
         done = host.call("exec", "-u", "daemon", "bad", "id")
-        equal(done.returncode, ENGINE_FAILURE, f"a link out: {done}")
+        equal(done.returncode, 126, f"a link out: {done}")
         host.good("exec", "bad", "sh", "-c", "rm /etc/passwd; mkfifo /etc/passwd")
         done = host.call("exec", "-u", "daemon", "bad", "id", timeout=20)
-        equal(done.returncode, ENGINE_FAILURE, f"a pipe: {done}")
+        equal(done.returncode, 126, f"a pipe: {done}")
         expect("regular file" in done.stderr, done.stderr)
 
 
@@ -261,7 +261,7 @@ def names_are_generated_renamed_and_given_back(host):
     equal(host.told("chosen", "{{.Id}}"), identity)
     host.refused("inspect", name, words=[name])
     other = host.start("--name", "other")
-    host.refused("rename", "chosen", "other", code=ENGINE_FAILURE, words=["other"])
+    host.refused("rename", "chosen", "other", words=["other"])
     equal(host.told("chosen", "{{.Id}}"), identity)
     host.good("rm", "-f", "chosen", "other")
     nothing_left(host, identity)
@@ -307,7 +307,8 @@ def prune_removes_what_does_not_run(host):
         host.good("wait", "ended")
         created = host.good("create", "busybox", "true")
         done = host.good("container", "prune", "--force").splitlines()
-        equal((done[0], len(done)), ("Deleted Containers:", 3))
+        equal((done[0], len(done), done[3]), ("Deleted Containers:", 5, ""))
+        expect(done[4].startswith("Total reclaimed space: "), done)
         expect(created in done, done)
         equal([c["name"] for c in host.containers()], ["stays"])
         equal(host.good("container", "ls", "-q"), host.good("ps", "-q"))

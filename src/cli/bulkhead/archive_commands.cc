@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/image_options.h"
 #include "engine/image_archives.h"
 #include "sys/file.h"
@@ -17,7 +18,8 @@ namespace archives = bulkhead::engine;
 Result<int> save(const Invocation& invocation) {
   SaveOptions options;
   const std::vector<Option> table = save_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({table, docker_options("save")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead save [OPTIONS] IMAGE...\n"
@@ -50,7 +52,8 @@ Result<int> save(const Invocation& invocation) {
 Result<int> load(const Invocation& invocation) {
   LoadOptions options;
   const std::vector<Option> table = load_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({table, docker_options("load")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead load [OPTIONS]\n"

@@ -11,8 +11,10 @@
 
 namespace bulkhead::cli::engine {
 
-// Docker's exit codes for what is not the container's own.
+// Docker's exit codes for what is not the container's own: 125 from run, and from every command for a
+// mistake on the command line; 1 from every other command that failed.
 inline constexpr int kEngineFailure = 125;
+inline constexpr int kSomeFailed = 1;
 inline constexpr int kNotExecutable = 126;
 inline constexpr int kNotFound = 127;
 
@@ -26,7 +28,7 @@ struct Command {
   std::string_view arguments;  // "[OPTIONS] IMAGE [COMMAND...]"
   std::string_view summary;
   Result<int> (*run)(const Invocation& invocation);
-  // The exit code of a failure that is not one of usage: Docker's commands on images have 1.
+  // The exit code of a failure that is not one of usage.
   int failure = kEngineFailure;
   bool on_containers = false;  // also as `bulkhead container NAME`
 };

@@ -11,9 +11,7 @@
 
 namespace bulkhead::cli::engine {
 
-// Exit code 1 when one of them failed.
-inline constexpr int kSomeFailed = 1;
-
+// kSomeFailed when one of them failed.
 using OneContainer = std::function<Result<void>(const bulkhead::engine::ListedContainer&)>;
 Result<int> for_each_container(const Invocation& invocation, std::span<const std::string> names,
                                const OneContainer& act);

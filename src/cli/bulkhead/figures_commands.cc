@@ -95,7 +95,7 @@ std::uint64_t limit_of(const Figures& figures) {
 
 // Docker's words; "--" for what is not known.
 std::vector<std::string> row_of(const ListedContainer& container, const Figures& before,
-                                const Figures& now) {
+                                const Figures& now, bool full) {
   const std::string unknown = "--";
   std::string cpu = unknown;
   if (before.cpu_ns && now.cpu_ns && now.when > before.when)
@@ -112,8 +112,8 @@ std::vector<std::string> row_of(const ListedContainer& container, const Figures&
   return {size_text(now.read_bytes, 1000, kDecimalUnits) + " / " +
               size_text(now.written_bytes, 1000, kDecimalUnits),
           cpu,
-          container.id.substr(0, 12),
-          container.id.substr(0, 12),
+          full ? container.id : container.id.substr(0, 12),
+          full ? container.id : container.id.substr(0, 12),
           share,
           memory,
           container.name,
@@ -138,7 +138,7 @@ constexpr int kFirstIntervalMilliseconds = 100;
 constexpr int kIntervalMilliseconds = 1000;
 
 Result<std::vector<ListedContainer>> chosen(const Invocation& invocation,
-                                            std::span<const std::string> names) {
+                                            std::span<const std::string> names, bool all) {
   std::vector<ListedContainer> containers;
   for (const std::string& name : names) {
     TRY_ASSIGN(auto container, bulkhead::engine::find(invocation.store, name));
@@ -148,16 +148,21 @@ Result<std::vector<ListedContainer>> chosen(const Invocation& invocation,
   }
   if (!names.empty()) return containers;
   TRY_ASSIGN(containers, bulkhead::engine::list(invocation.store));
-  std::erase_if(containers,
-                [](const ListedContainer& c) { return !bulkhead::engine::runs(c.status); });
+  if (!all)
+    std::erase_if(containers,
+                  [](const ListedContainer& c) { return !bulkhead::engine::runs(c.status); });
   return containers;
 }
 
 Result<int> stats(const Invocation& invocation) {
   bool no_stream = false;
   std::string format = "table";
+  bool all = false;
+  bool full = false;
   const Option options[] = {
+      {"all", 'a', &all, "", "also containers that do not run"},
       {"format", 0, &format, "FORMAT", "table (default), json, or a Go template"},
+      {"no-trunc", 0, &full, "", "show ids in full"},
       {"no-stream", 0, &no_stream, "", "print once"},
   };
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
@@ -171,15 +176,18 @@ Result<int> stats(const Invocation& invocation) {
   std::map<std::string, Figures> before;
   int interval = kFirstIntervalMilliseconds;
   for (bool first = true;; first = false) {
-    TRY_ASSIGN(const auto containers, chosen(invocation, words.positional));
+    TRY_ASSIGN(const auto containers, chosen(invocation, words.positional, all));
     std::map<std::string, Figures> now;
     Listing rows = listing();
     for (const ListedContainer& container : containers) {
-      const auto figures = bulkhead::engine::figures_of(invocation.store, container);
+      const bool alive = bulkhead::engine::runs(container.status);
+      const auto figures = alive ? bulkhead::engine::figures_of(invocation.store, container)
+                                 : Result<Figures>(Figures{});
       if (!figures) continue;  // it has just ended
       now[container.id] = *figures;
       const auto known = before.find(container.id);
-      rows.add(row_of(container, known == before.end() ? Figures{} : known->second, *figures));
+      rows.add(
+          row_of(container, known == before.end() ? Figures{} : known->second, *figures, full));
     }
     if (!first) {
       TRY_ASSIGN(const std::string text, rows.text(format));
@@ -195,9 +203,9 @@ Result<int> stats(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kTopCommand{"top", "CONTAINER",    "list the processes of a container",
-                          top,   kEngineFailure, true};
+const Command kTopCommand{"top", "CONTAINER", "list the processes of a container",
+                          top,   kSomeFailed, true};
 const Command kStatsCommand{
-    "stats", "[OPTIONS] [CONTAINER...]", "show what containers use", stats, kEngineFailure, true};
+    "stats", "[OPTIONS] [CONTAINER...]", "show what containers use", stats, kSomeFailed, true};
 
 }  // namespace bulkhead::cli::engine

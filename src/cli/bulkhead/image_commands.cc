@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/image_options.h"
 #include "engine/image_filter.h"
 #include "engine/image_time.h"
@@ -37,7 +38,8 @@ Result<int> tag(const Invocation& invocation) {
 Result<int> rmi(const Invocation& invocation) {
   RmiOptions options;
   const std::vector<Option> table = rmi_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({table, docker_options("rmi")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead rmi [OPTIONS] IMAGE...\n"

@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/image_options.h"
 #include "cli/bulkhead/listing.h"
 #include "engine/image_filter.h"
@@ -92,7 +93,8 @@ class Rows {
 Result<int> images(const Invocation& invocation) {
   ImagesOptions options;
   const std::vector<Option> table = images_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({table, docker_options("images")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead images [OPTIONS] [REPOSITORY[:TAG]]\n"

@@ -129,8 +129,10 @@ Result<int> version(const Invocation& invocation) {
   }
   TRY_ASSIGN(const json::Document document, json::parse(text));
   const json::Value* const client = document.root().find("Client");
-  for (const auto& [name, key] : {std::pair("Version:      ", "Version"), {"OCI version:  ", "OCIVersion"},
-                                  {"OS/Arch:      linux/", "Arch"}, {"Kernel:       ", "KernelVersion"}})
+  for (const auto& [name, key] : {std::pair("Version:      ", "Version"),
+                                  {"OCI version:  ", "OCIVersion"},
+                                  {"OS/Arch:      linux/", "Arch"},
+                                  {"Kernel:       ", "KernelVersion"}})
     print(std::string(name).append(client->find(key)->as_string()).append("\n"));
   return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/each_container.h"
 #include "cli/bulkhead/inspect_image.h"
 #include "cli/bulkhead/options.h"
@@ -12,8 +13,6 @@
 
 namespace bulkhead::cli::engine {
 namespace {
-
-constexpr Unsupported kUnsupported[] = {{"size", 's'}};
 
 bool is_image(const Invocation& invocation, const std::string& name) {
   const auto store = storage::Store::open(invocation.store.root);
@@ -50,7 +49,7 @@ Result<int> inspect(const Invocation& invocation) {
       {"type", 0, &type, "TYPE", "container, image or volume (default: the first that there is)"},
   };
   TRY_ASSIGN(const Words words,
-             parse({options, kUnsupported}, invocation.words, Positionals::kAnywhere));
+             parse({options, docker_options("inspect")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead inspect [OPTIONS] NAME...\n\nTells all that is known of containers and "
@@ -95,6 +94,6 @@ Result<int> inspect(const Invocation& invocation) {
 
 const Command kInspectCommand{
     "inspect", "[OPTIONS] NAME...", "tell all that is known of containers and images",
-    inspect,   kEngineFailure,      true};
+    inspect,   kSomeFailed,         true};
 
 }  // namespace bulkhead::cli::engine

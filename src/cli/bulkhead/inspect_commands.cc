@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/image_options.h"
 #include "cli/bulkhead/inspect_image.h"
 #include "cli/bulkhead/listing.h"
@@ -52,6 +53,30 @@ void write_names(json::Writer& writer, const std::vector<storage::StoredImage>& 
   write_texts(writer, "RepoDigests", digests);
 }
 
+// Docker's fields are there, whether an image says something of them or not.
+void write_config(json::Writer& writer, const json::Value* config) {
+  writer.begin_object();
+  if (config != nullptr)
+    for (const json::Member& member : config->members()) {
+      writer.key(member.key);
+      writer.value(member.value);
+    }
+  const auto missing = [&](std::string_view name) {
+    return config == nullptr || config->find(name) == nullptr;
+  };
+  for (const std::string_view name : {"Hostname", "Domainname", "User", "Image", "WorkingDir"})
+    if (missing(name)) writer.member(name, "");
+  for (const std::string_view name :
+       {"AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"})
+    if (missing(name)) writer.member(name, false);
+  for (const std::string_view name : {"Env", "Cmd", "Volumes", "Entrypoint", "OnBuild", "Labels"}) {
+    if (!missing(name)) continue;
+    writer.key(name);
+    writer.null();
+  }
+  writer.end_object();
+}
+
 void write_member(json::Writer& writer, std::string_view key, const json::Value& root,
                   std::string_view from) {
   const json::Value* const value = root.find(from);
@@ -94,12 +119,7 @@ Result<void> write_image(json::Writer& writer, const Store& store,
   write_member(writer, "DockerVersion", root, "docker_version");
   write_member(writer, "Author", root, "author");
   writer.key("Config");
-  if (const json::Value* const config = root.find("config")) {
-    writer.value(*config);
-  } else {
-    writer.begin_object();
-    writer.end_object();
-  }
+  write_config(writer, root.find("config"));
   write_member(writer, "Architecture", root, "architecture");
   write_member(writer, "Variant", root, "variant");
   write_member(writer, "Os", root, "os");
@@ -130,7 +150,8 @@ Result<void> write_image(json::Writer& writer, const Store& store,
 Result<int> inspect(const Invocation& invocation) {
   InspectOptions options;
   const std::vector<Option> table = inspect_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words, parse({table, docker_options("image inspect")}, invocation.words,
+                                      Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead image inspect [OPTIONS] IMAGE...\n"
@@ -209,7 +230,8 @@ Result<std::string> size_text(const Store& store, const std::string& layer, bool
 Result<int> history(const Invocation& invocation) {
   HistoryOptions options;
   const std::vector<Option> table = history_options(options);
-  TRY_ASSIGN(const Words words, parse({table}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({table, docker_options("history")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead history [OPTIONS] IMAGE\n"

@@ -12,6 +12,7 @@ namespace bulkhead::cli::engine {
 namespace {
 
 using bulkhead::engine::ListedContainer;
+using bulkhead::engine::StopWish;
 
 std::string help(std::string_view usage, std::string_view text, std::span<const Option> options) {
   std::string out = "Usage: bulkhead " + std::string(usage) + "\n\n" + std::string(text) + "\n";
@@ -28,10 +29,29 @@ Result<std::optional<std::int64_t>> read_seconds(const std::optional<std::string
   return *seconds;
 }
 
-Result<int> stop(const Invocation& invocation) {
+// The options of stop and of restart.
+struct StopOptions {
   std::optional<std::string> time;
-  const Option options[] = {
-      {"time", 't', &time, "SECONDS", "how long to wait before it is killed (10)"}};
+  std::optional<std::string> signal;
+
+  std::vector<Option> table() {
+    return {{"signal", 's', &signal, "SIGNAL", "what asks it to end (its own stop signal)"},
+            {"time", 't', &time, "SECONDS", "how long to wait before it is killed (10)"},
+            {"timeout", 0, &time}};
+  }
+  Result<StopWish> read() const {
+    StopWish wish;
+    TRY_ASSIGN(wish.seconds, read_seconds(time));
+    if (signal) {
+      TRY_ASSIGN(wish.signal, runtime::parse_signal(*signal));
+    }
+    return wish;
+  }
+};
+
+Result<int> stop(const Invocation& invocation) {
+  StopOptions given;
+  const std::vector<Option> options = given.table();
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
@@ -42,16 +62,15 @@ Result<int> stop(const Invocation& invocation) {
     return 0;
   }
   TRY(want_containers(words.positional, "stop"));
-  TRY_ASSIGN(const auto seconds, read_seconds(time));
+  TRY_ASSIGN(const StopWish wish, given.read());
   return for_each_container(invocation, words.positional, [&](const ListedContainer& container) {
-    return bulkhead::engine::stop(invocation.store, container, seconds);
+    return bulkhead::engine::stop(invocation.store, container, wish);
   });
 }
 
 Result<int> restart(const Invocation& invocation) {
-  std::optional<std::string> time;
-  const Option options[] = {
-      {"time", 't', &time, "SECONDS", "how long to wait before it is killed (10)"}};
+  StopOptions given;
+  const std::vector<Option> options = given.table();
   TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
@@ -59,7 +78,7 @@ Result<int> restart(const Invocation& invocation) {
     return 0;
   }
   TRY(want_containers(words.positional, "restart"));
-  TRY_ASSIGN(const auto seconds, read_seconds(time));
+  TRY_ASSIGN(const StopWish wish, given.read());
   return for_each_container(
       invocation, words.positional, [&](const ListedContainer& container) -> Result<void> {
         if (!container.record || container.record->remove)
@@ -67,7 +86,7 @@ Result<int> restart(const Invocation& invocation) {
               ErrorKind::kState,
               "container " + quoted(container.name) + " goes when it stops: it cannot be restarted",
               container.record ? "run it without --rm" : "run it with --detach");
-        TRY(bulkhead::engine::stop(invocation.store, container, seconds));
+        TRY(bulkhead::engine::stop(invocation.store, container, wish));
         TRY(bulkhead::engine::start(invocation.store, container.id, print_warning));
         bulkhead::engine::record_event(invocation.store,
                                        bulkhead::engine::EventSubject::of(container), "restart");
@@ -155,19 +174,18 @@ Result<int> rename(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kStopCommand{"stop", "[OPTIONS] CONTAINER...", "end containers",
-                           stop,   kEngineFailure,           true};
-const Command kRestartCommand{"restart", "[OPTIONS] CONTAINER...", "end and start containers",
-                              restart,   kEngineFailure,           true};
-const Command kKillCommand{"kill", "[OPTIONS] CONTAINER...", "send a signal to containers",
-                           kill,   kEngineFailure,           true};
-const Command kPauseCommand{"pause", "CONTAINER...", "freeze containers",
-                            pause,   kEngineFailure, true};
+const Command kStopCommand{"stop", "[OPTIONS] CONTAINER...", "end containers", stop, kSomeFailed,
+                           true};
+const Command kRestartCommand{
+    "restart", "[OPTIONS] CONTAINER...", "end and start containers", restart, kSomeFailed, true};
+const Command kKillCommand{
+    "kill", "[OPTIONS] CONTAINER...", "send a signal to containers", kill, kSomeFailed, true};
+const Command kPauseCommand{"pause", "CONTAINER...", "freeze containers", pause, kSomeFailed, true};
 const Command kUnpauseCommand{"unpause", "CONTAINER...", "let frozen containers go on",
-                              unpause,   kEngineFailure, true};
+                              unpause,   kSomeFailed,    true};
 const Command kWaitCommand{"wait", "CONTAINER...", "wait for the end of containers",
-                           wait,   kEngineFailure, true};
+                           wait,   kSomeFailed,    true};
 const Command kRenameCommand{"rename", "CONTAINER NEW_NAME", "give a container another name",
-                             rename,   kEngineFailure,       true};
+                             rename,   kSomeFailed,          true};
 
 }  // namespace bulkhead::cli::engine

@@ -10,11 +10,17 @@
 
 namespace bulkhead::cli::engine {
 
-std::string Listing::as_json(const std::vector<std::string>& row) const {
+std::string Listing::as_json(const std::vector<std::string>& row, const Labels* labels) const {
   std::string out;
   json::Writer writer(out);
   writer.begin_object();
   for (std::size_t i = 0; i < fields_.size(); ++i) writer.member(fields_[i].name, row[i]);
+  if (labels != nullptr) {
+    writer.key("Label()");
+    writer.begin_object();
+    for (const auto& [key, value] : *labels) writer.member(key, value);
+    writer.end_object();
+  }
   writer.end_object();
   return out;
 }
@@ -40,16 +46,26 @@ Result<std::string> Listing::by_template(std::string_view text, bool table) cons
   json::Writer writer(names);
   writer.begin_object();
   for (const Column& field : fields_) writer.member(field.name, field.header);
+  if (kind_ == Kind::kLabelled) {
+    writer.key("Label()");
+    writer.begin_object();
+    writer.end_object();
+  }
   writer.end_object();
   TRY_ASSIGN(const json::Document headers, json::parse(names));
   TRY_WITHIN("--format", templates::check_list(text, headers.root()));
   std::vector<json::Document> documents;
   std::vector<json::Value> rows;
-  for (std::vector<std::string> row : rows_) {
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    std::vector<std::string> row = rows_[i];
+    Labels labels = labels_[i];
     // What came from images must not move the columns of a table, nor steer a terminal.
     if (table)
       for (std::string& cell : row) cell = printable(cell);
-    TRY_ASSIGN(json::Document document, json::parse(as_json(row)));
+    if (table)
+      for (auto& [key, value] : labels) value = printable(value);
+    TRY_ASSIGN(json::Document document,
+               json::parse(as_json(row, kind_ == Kind::kLabelled ? &labels : nullptr)));
     rows.push_back(document.root());
     documents.push_back(std::move(document));
   }

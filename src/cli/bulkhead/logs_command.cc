@@ -65,8 +65,7 @@ Result<int> logs(const Invocation& invocation) {
       {"timestamps", 't', &timestamps, "", "show when each line was written"},
       {"until", 0, &until, "TIME", "only up to then"},
   };
-  TRY_ASSIGN(const Words words,
-             parse({options}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead logs [OPTIONS] CONTAINER\n\nPrints what a container has said: its "
@@ -99,6 +98,6 @@ Result<int> logs(const Invocation& invocation) {
 }  // namespace
 
 const Command kLogsCommand{"logs", "[OPTIONS] CONTAINER", "print what a container has said",
-                           logs,   kEngineFailure,        true};
+                           logs,   kSomeFailed,           true};
 
 }  // namespace bulkhead::cli::engine

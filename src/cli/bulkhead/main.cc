@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/options.h"
 #include "supervise/detach.h"
 #include "sys/file.h"
@@ -56,6 +58,16 @@ std::string overview(std::span<const Option> options) {
          "\nbulkhead COMMAND --help says more about each command.\n";
 }
 
+std::unexpected<Error> no_such_command(const std::string& name) {
+  const auto of_docker = std::ranges::find(docker_commands(), name, &Unsupported::name);
+  if (of_docker != docker_commands().end())
+    return fail(ErrorKind::kUsage,
+                "the command " + name + " is not supported: " + std::string(of_docker->why),
+                std::string(of_docker->instead));
+  return fail(ErrorKind::kUsage, "there is no command " + quoted(name),
+              "bulkhead --help lists the commands");
+}
+
 // The options before the command; what comes after it is the command's own.
 Result<int> dispatch(std::span<const std::string_view> words) {
   Invocation invocation;
@@ -78,9 +90,7 @@ Result<int> dispatch(std::span<const std::string_view> words) {
   }
   const auto found = std::ranges::find(kCommands, global.positional.front(),
                                        [](const Command* command) { return command->name; });
-  if (found == kCommands.end())
-    return fail(ErrorKind::kUsage, "there is no command \"" + global.positional.front() + "\"",
-                "bulkhead --help lists the commands");
+  if (found == kCommands.end()) return no_such_command(global.positional.front());
   const std::vector<std::string_view> rest(global.positional.begin() + 1, global.positional.end());
   invocation.words = rest;
   auto code = (*found)->run(invocation);

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/options.h"
 #include "cli/bulkhead/ps_rows.h"
 #include "engine/containers.h"
@@ -22,14 +23,17 @@ Result<int> ps(const Invocation& invocation) {
   const Option options[] = {
       {"all", 'a', &all, "", "also containers that do not run"},
       {"filter", 'f', &filters, "KEY=VALUE",
-       "only those with this status, name, id, label, ancestor, exited or health"},
+       "only those with this status, name, id, label, ancestor, exited, health, network or volume, "
+       "or "
+       "made before or since another"},
       {"format", 0, &format, "FORMAT", "table (default), json, or a Go template"},
       {"last", 'n', &last, "NUMBER", "the last created ones, whether they run or not"},
       {"latest", 'l', &latest, "", "the last created one"},
       {"no-trunc", 0, &full, "", "show ids and commands in full"},
       {"quiet", 'q', &quiet, "", "print ids alone"},
   };
-  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({options, docker_options("ps")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print("Usage: bulkhead ps [OPTIONS]\n\nLists containers, the youngest first.\n\nOptions:\n" +
           describe(options) +
@@ -39,7 +43,7 @@ Result<int> ps(const Invocation& invocation) {
     return 0;
   }
   if (!words.positional.empty()) return fail(ErrorKind::kUsage, "ps takes no arguments");
-  TRY_ASSIGN(const ContainerFilter filter, ContainerFilter::read(filters));
+  TRY_ASSIGN(ContainerFilter filter, ContainerFilter::read(filters));
   std::size_t most = latest ? 1 : static_cast<std::size_t>(-1);
   if (last) {
     const auto number = parse_number<std::uint32_t>(*last);
@@ -48,6 +52,7 @@ Result<int> ps(const Invocation& invocation) {
     most = *number;
   }
   TRY_ASSIGN(auto containers, bulkhead::engine::list(invocation.store));
+  TRY(filter.look_up(containers));
   const bool also_ended = all || latest || last || filter.names_status();
   std::erase_if(containers, [&](const ListedContainer& container) {
     return (!also_ended && !bulkhead::engine::runs(container.status) &&
@@ -67,6 +72,6 @@ Result<int> ps(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kPsCommand{"ps", "[OPTIONS]", "list containers", ps, kEngineFailure, true};
+const Command kPsCommand{"ps", "[OPTIONS]", "list containers", ps, kSomeFailed, true};
 
 }  // namespace bulkhead::cli::engine

@@ -24,9 +24,12 @@ std::int64_t seconds_since(const std::string& time, std::int64_t now) {
 
 std::string command_text(const ListedContainer& container, bool full) {
   std::string joined;
-  if (container.record)
-    for (const std::string& argument : container.record->arguments)
-      joined.append(joined.empty() ? "" : " ").append(argument);
+  for (const std::string& argument :
+       container.record ? container.record->arguments : container.arguments) {
+    const bool spaces = !joined.empty() && argument.find(' ') != std::string::npos;
+    joined.append(joined.empty() ? "" : " ").append(spaces ? "'" : "").append(argument);
+    if (spaces) joined += '\'';
+  }
   // What a container's author wrote must not steer the terminal.
   const std::string quoted_whole = quoted(joined, full ? joined.size() : 4096);
   const std::string inside = quoted_whole.substr(1, quoted_whole.size() - 2);
@@ -65,7 +68,8 @@ Listing listing() {
                   {"State", "STATE"},
                   {"Status", "STATUS"},
                   {"Storage", "STORAGE"}},
-                 {"ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"});
+                 {"ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"},
+                 Listing::Kind::kLabelled);
 }
 
 std::string mounts_text(const ListedContainer& container) {
@@ -121,9 +125,34 @@ std::string status_text(const ListedContainer& container, std::int64_t now) {
   return "Dead";
 }
 
+namespace {
+
+// Docker takes a regular expression. Of these people use the anchors: "^web$", also with Docker's "/".
+Result<void> check_name_pattern(std::string_view text, std::string_view pattern) {
+  if (pattern.find_first_of("*+?[](){}|\\") == std::string_view::npos) return {};
+  return fail(ErrorKind::kUsage,
+              "--filter " + quoted(text) + ": of regular expressions ^ and $ are understood",
+              "name=PART finds every name with PART in it, name=^NAME$ one");
+}
+
+bool matches_name(std::string_view name, std::string_view pattern) {
+  const bool from_start = pattern.starts_with('^');
+  if (from_start) pattern.remove_prefix(1);
+  if (pattern.starts_with('/')) pattern.remove_prefix(1);
+  const bool to_end = pattern.ends_with('$');
+  if (to_end) pattern.remove_suffix(1);
+  if (from_start && to_end) return name == pattern;
+  if (from_start) return name.starts_with(pattern);
+  if (to_end) return name.ends_with(pattern);
+  return name.find(pattern) != std::string_view::npos;
+}
+
+}  // namespace
+
 Result<ContainerFilter> ContainerFilter::read(std::span<const std::string> filters) {
-  constexpr std::array<std::string_view, 8> kKeys{"status",   "name",   "id",     "label",
-                                                  "ancestor", "exited", "volume", "health"};
+  constexpr std::array<std::string_view, 11> kKeys{"status",   "name",   "id",     "label",
+                                                   "ancestor", "exited", "before", "since",
+                                                   "network",  "volume", "health"};
   constexpr std::array<std::string_view, 7> kStatuses{"created", "running", "paused",  "restarting",
                                                       "exited",  "dead",    "removing"};
   constexpr std::array<std::string_view, 4> kHealths{"starting", "healthy", "unhealthy", "none"};
@@ -133,18 +162,34 @@ Result<ContainerFilter> ContainerFilter::read(std::span<const std::string> filte
     const std::string_view key = next_field(value, '=');
     if (std::ranges::find(kKeys, key) == kKeys.end() || text.find('=') == std::string::npos)
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such filter",
-                  "there are status=, name=, id=, label=, ancestor=, exited=, volume= and health=");
+                  "there are status=, name=, id=, label=, ancestor=, exited=, before=, since=, "
+                  "network=, volume= and health=");
     if (key == "status" && std::ranges::find(kStatuses, value) == kStatuses.end())
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such status",
                   "there are created, running, paused, restarting, exited and dead");
     if (key == "health" && std::ranges::find(kHealths, value) == kHealths.end())
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": there is no such health",
                   "there are starting, healthy, unhealthy and none");
+    if (key == "name") TRY(check_name_pattern(text, value));
     if (key == "exited" && !parse_number<int>(value))
       return fail(ErrorKind::kUsage, "--filter " + quoted(text) + ": an exit code is expected");
     filter.wanted_.emplace_back(key, value);
   }
   return filter;
+}
+
+Result<void> ContainerFilter::look_up(std::span<const ListedContainer> all) {
+  for (const auto& [key, value] : wanted_) {
+    if (key != "before" && key != "since") continue;
+    const auto found = std::ranges::find_if(all, [&](const ListedContainer& each) {
+      return each.name == value || (value.size() >= 4 && each.id.starts_with(value));
+    });
+    if (found == all.end())
+      return fail(ErrorKind::kNotFound,
+                  "--filter " + key + ": there is no container " + quoted(value));
+    bounds_[value] = found->created;
+  }
+  return {};
 }
 
 bool ContainerFilter::names_status() const {
@@ -155,7 +200,13 @@ bool ContainerFilter::names_status() const {
 bool ContainerFilter::matches_one(const ListedContainer& container, std::string_view key,
                                   std::string_view value) const {
   if (key == "status") return name_of(container.status) == value;
-  if (key == "name") return container.name.find(value) != std::string::npos;
+  if (key == "name") return matches_name(container.name, value);
+  if (key == "before" || key == "since") {
+    const auto bound = bounds_.find(std::string(value));
+    if (bound == bounds_.end()) return false;
+    return key == "before" ? container.created < bound->second : container.created > bound->second;
+  }
+  if (key == "network") return container.record && container.record->network == value;
   if (key == "id") return container.id.starts_with(value);
   if (key == "ancestor")
     return container.image == value ||
@@ -190,7 +241,11 @@ Result<std::string> format_rows(std::span<const ListedContainer> containers,
                                 std::string_view format, bool full) {
   const std::int64_t now = std::time(nullptr);
   Listing rows = listing();
-  for (const ListedContainer& container : containers) rows.add(row_of(container, full, now));
+  for (const ListedContainer& container : containers) {
+    Listing::Labels labels;
+    if (container.record) labels = container.record->labels;
+    rows.add(row_of(container, full, now), std::move(labels));
+  }
   return rows.text(format);
 }
 

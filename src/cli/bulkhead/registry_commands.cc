@@ -2,14 +2,13 @@
 // process becomes.
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/registry_options.h"
 #include "engine/events.h"
 #include "storage/registry_program.h"
 
 namespace bulkhead::cli::engine {
 namespace {
-
-constexpr Unsupported kUnsupported[] = {{"disable-content-trust"}};
 
 // The options that were given, as bulkhead-registry reads them.
 void add_options(const RegistryOptions& options, std::vector<std::string>& words) {
@@ -51,7 +50,7 @@ Result<int> pull(const Invocation& invocation) {
   RegistryOptions options;
   const std::vector<Option> table = pull_options(options);
   TRY_ASSIGN(const Words words,
-             parse({table, kUnsupported}, invocation.words, Positionals::kAnywhere));
+             parse({table, docker_options("pull")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead pull [OPTIONS] NAME[:TAG|@DIGEST]\n\nPulls an image from its registry.\n"
@@ -74,7 +73,7 @@ Result<int> push(const Invocation& invocation) {
   RegistryOptions options;
   const std::vector<Option> table = push_options(options);
   TRY_ASSIGN(const Words words,
-             parse({table, kUnsupported}, invocation.words, Positionals::kAnywhere));
+             parse({table, docker_options("push")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead push [OPTIONS] NAME[:TAG]\n\nPushes an image to the registry that its "

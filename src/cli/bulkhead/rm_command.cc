@@ -2,9 +2,11 @@
 #include <unistd.h>
 
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/each_container.h"
 #include "cli/bulkhead/options.h"
 #include "engine/containers.h"
+#include "engine/image_time.h"
 #include "engine/life.h"
 
 namespace bulkhead::cli::engine {
@@ -19,7 +21,8 @@ Result<int> rm(const Invocation& invocation) {
       {"volumes", 'v', &volumes, "", "also its anonymous volumes"},
       {"dead", 0, &dead, "", "all containers whose bulkhead run in the foreground was killed"},
   };
-  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({options, docker_options("rm")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead rm [OPTIONS] CONTAINER...\n\nRemoves containers with everything that they "
@@ -54,7 +57,8 @@ Result<int> rm(const Invocation& invocation) {
 Result<int> prune(const Invocation& invocation) {
   bool force = false;
   const Option options[] = {{"force", 'f', &force, "", "do not ask first"}};
-  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words, parse({options, docker_options("container prune")},
+                                      invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead container prune [OPTIONS]\n\nRemoves all containers that do not run.\n"
@@ -71,9 +75,11 @@ Result<int> prune(const Invocation& invocation) {
     char answer = 'n';
     if (::read(STDIN_FILENO, &answer, 1) != 1 || (answer != 'y' && answer != 'Y')) return 0;
   }
-  TRY_ASSIGN(const auto removed, bulkhead::engine::prune(invocation.store));
-  if (!removed.empty()) print("Deleted Containers:\n");
-  for (const std::string& id : removed) print(id + "\n");
+  TRY_ASSIGN(const auto pruned, bulkhead::engine::prune(invocation.store));
+  if (!pruned.ids.empty()) print("Deleted Containers:\n");
+  for (const std::string& id : pruned.ids) print(id + "\n");
+  if (!pruned.ids.empty()) print("\n");
+  print("Total reclaimed space: " + bulkhead::engine::describe_size(pruned.bytes) + "\n");
   return 0;
 }
 
@@ -108,8 +114,8 @@ Result<int> container(const Invocation& invocation) {
 
 }  // namespace
 
-const Command kRmCommand{"rm", "[OPTIONS] CONTAINER...", "remove containers",
-                         rm,   kEngineFailure,           true};
+const Command kRmCommand{"rm", "[OPTIONS] CONTAINER...", "remove containers", rm, kSomeFailed,
+                         true};
 const Command kContainerCommand{"container", "COMMAND", "the same by longer names, and prune",
                                 container};
 

@@ -8,18 +8,24 @@ constexpr std::string_view kUseHost =
     "--network none (the default) or --network host are what there is";
 constexpr std::string_view kForeground = "a run in the foreground cannot be left";
 
+constexpr std::string_view kWindows = "it is an option of Windows";
+
 constexpr Unsupported kUnsupported[] = {
     {"add-host", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/hosts:ro"},
     {"attach", 'a', "standard input, output and error are always ours",
      "redirect them in the shell; --interactive opens the input"},
+    {"cpu-count", 0, kWindows, "--cpus limits CPU time"},
+    {"cpu-percent", 0, kWindows, "--cpus limits CPU time"},
     {"detach-keys", 0, kForeground, "run it with --detach, and attach to it"},
     {"disable-content-trust", 0, "Docker's content trust is not used", "leave it out"},
     {"dns", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-option", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
     {"dns-search", 0, kNetworks, "bind a file of your own with --volume FILE:/etc/resolv.conf:ro"},
+    {"io-maxbandwidth", 0, kWindows, "--device-read-bps and --device-write-bps limit disks"},
+    {"io-maxiops", 0, kWindows, "--device-read-iops and --device-write-iops limit disks"},
     {"ip", 0, kNetworks, kUseHost},
     {"ip6", 0, kNetworks, kUseHost},
-    {"isolation", 0, "it is an option of Windows", "leave it out"},
+    {"isolation", 0, kWindows, "leave it out"},
     {"kernel-memory", 0, "Linux has no such limit any more", "--memory counts the kernel's, too"},
     {"link", 0, "links are Docker's past", kUseHost},
     {"link-local-ip", 0, kNetworks, kUseHost},
@@ -75,7 +81,8 @@ std::vector<Option> run_options(bulkhead::engine::RunOptions& run) {
        "with --detach, when it has ended: no (default), on-failure[:N], always, unless-stopped"},
       {"runtime", 0, &run.runtime, "RUNTIME",
        "another OCI runtime: crun, runc, or the path of one (default: bulkhead)", ValueKind::kFile},
-      {"log-driver", 0, &run.log_driver, "DRIVER", "with --detach: json-file (default), journald or none"},
+      {"log-driver", 0, &run.log_driver, "DRIVER",
+       "with --detach: json-file (default), journald or none"},
       {"log-opt", 0, &run.log_options, "NAME=VALUE",
        "max-size=100m and max-file=2 are the defaults, max-size=-1: no limit; compress=true; "
        "labels=NAME,.. env=NAME,.. tag=TEMPLATE: said in each entry"},

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/bulkhead/command.h"
+#include "cli/bulkhead/docker_words.h"
 #include "cli/bulkhead/each_container.h"
 #include "cli/bulkhead/options.h"
 #include "cli/bulkhead/run_options.h"
@@ -93,7 +94,8 @@ Result<int> start(const Invocation& invocation) {
       {"sig-proxy", 0, &proxy, "", "pass signals on (default: true)"},
       {"detach-keys", 0, &keys, "KEYS", "keys that leave it running (ctrl-p,ctrl-q)"},
   };
-  TRY_ASSIGN(const Words words, parse({options}, invocation.words, Positionals::kAnywhere));
+  TRY_ASSIGN(const Words words,
+             parse({options, docker_options("start")}, invocation.words, Positionals::kAnywhere));
   if (words.help) {
     print(
         "Usage: bulkhead start [OPTIONS] CONTAINER...\n\nStarts containers that do not run.\n"
@@ -166,12 +168,12 @@ const Command kCreateCommand{"create",
                              "[OPTIONS] IMAGE [COMMAND...]",
                              "make a container without starting it",
                              create,
-                             kEngineFailure,
+                             kSomeFailed,
                              true};
-const Command kStartCommand{"start", "[OPTIONS] CONTAINER...", "start containers",
-                            start,   kEngineFailure,           true};
+const Command kStartCommand{
+    "start", "[OPTIONS] CONTAINER...", "start containers", start, kSomeFailed, true};
 const Command kAttachCommand{
     "attach", "[OPTIONS] CONTAINER", "connect to the streams of a container",
-    attach,   kEngineFailure,        true};
+    attach,   kSomeFailed,           true};
 
 }  // namespace bulkhead::cli::engine
