@@ -16,7 +16,7 @@ packages_test=(
   clang-19 libclang-rt-19-dev clang-tidy-19 clang-format-19 binutils
   shellcheck python3-jsonschema man-db systemd dbus podman conmon catatonit docker.io containerd crun runc
   skopeo buildah umoci docker-registry golang-github-containers-common openssl ca-certificates zstd
-  libcap2-bin attr erofs-utils e2fsprogs
+  libcap2-bin attr erofs-utils e2fsprogs mmdebstrap tini
 )
 # What the lab needs: an emulator, and what makes its guests' kernels, disks and policies.
 packages_lab=(

@@ -39,6 +39,7 @@ AREAS = {
     "conformance": ["release"],
     "integration": ["release"],
     "life": ["release"],
+    "services": ["release"],
     "registry": ["release"],
     "engines": ["release"],
     "escape": ["release"],

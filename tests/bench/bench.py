@@ -276,6 +276,10 @@ class Benchmarks:
         import switched
         switched.run(self)
 
+    def daily(self):
+        import daily
+        daily.run(self)
+
     def snapshots(self):
         import snapshots
         snapshots.run(self)
@@ -391,6 +395,7 @@ ALL = {
     "life": Benchmarks.life,
     "exec": Benchmarks.exec_and_state,
     "engines": Benchmarks.engines,
+    "daily": Benchmarks.daily,
     "switched": Benchmarks.switched,
     "snapshot": Benchmarks.snapshots,
     "calls": Benchmarks.system_calls,
