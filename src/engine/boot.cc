@@ -79,7 +79,7 @@ Result<bool> stop_all(const StoreOptions& options, std::optional<std::int64_t> s
       ++under_way;
       continue;
     }
-    auto stopped = stop(options, container, seconds);
+    auto stopped = stop(options, container, {.seconds = seconds, .signal = {}});
     if (stopped && container.record) stopped = forget_the_stop(options, container.id);
     told(container, stopped);
     ::_exit(stopped ? 0 : 1);

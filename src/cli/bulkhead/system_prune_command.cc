@@ -62,15 +62,11 @@ Result<int> system_prune(const Invocation& invocation) {
   }
   if (!words.positional.empty()) return fail(ErrorKind::kUsage, "system prune takes no arguments");
   if (!options.force && !is_confirmed(warning(options))) return 0;
-  TRY_ASSIGN(const stock::DiskUse before, stock::disk_use(invocation.store));
-  TRY_ASSIGN(const auto containers, stock::prune(invocation.store));
-  if (!containers.empty()) print("Deleted Containers:\n");
-  for (const std::string& id : containers) print(id + "\n");
-  if (!containers.empty()) print("\n");
-  std::uint64_t bytes = 0;
-  for (const auto& container : before.containers)
-    for (const std::string& id : containers)
-      if (container.id == id) bytes += container.size;
+  TRY_ASSIGN(const stock::PrunedContainers containers, stock::prune(invocation.store));
+  if (!containers.ids.empty()) print("Deleted Containers:\n");
+  for (const std::string& id : containers.ids) print(id + "\n");
+  if (!containers.ids.empty()) print("\n");
+  std::uint64_t bytes = containers.bytes;
   if (options.volumes) {
     TRY_ASSIGN(const std::uint64_t of_volumes, prune_volumes(invocation));
     bytes += of_volumes;
