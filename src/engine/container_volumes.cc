@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "engine/containers.h"
+#include "engine/events.h"
 #include "engine/flag_error.h"
 #include "engine/registry.h"
 #include "isolation/mounts/place.h"
@@ -190,7 +191,8 @@ Result<void> find_volumes(const storage::Store& store, Wish& wish) {
   return {};
 }
 
-Result<std::vector<std::string>> attach_volumes(const storage::Store& store, const std::string& id,
+Result<std::vector<std::string>> attach_volumes(const StoreOptions& options,
+                                                const storage::Store& store, const std::string& id,
                                                 const std::vector<std::string>& layers,
                                                 Wish& wish) {
   std::vector<std::string> notes;
@@ -204,7 +206,9 @@ Result<std::vector<std::string>> attach_volumes(const storage::Store& store, con
     all.push_back(std::move(one));
   }
   if (all.empty()) return notes;
-  TRY(volumes::use(store.get(), id, all));
+  TRY_ASSIGN(const std::vector<std::string> made, volumes::use(store.get(), id, all));
+  for (const std::string& name : made)
+    record_volume_event(options, name, "create", {{"driver", "local"}});
   for (Volume& volume : wish.volumes) {
     if (!volume.is_volume) continue;
     TRY_ASSIGN(const volumes::Volume there, volumes::find(store.get(), volume.name));
@@ -239,6 +243,20 @@ std::vector<MountRecord> mounts_of(const Wish& wish) {
     mounts.push_back(std::move(mount));
   }
   return mounts;
+}
+
+void record_mounts(const StoreOptions& options, const std::string& id,
+                   std::span<const MountRecord> mounts, const std::string& action) {
+  for (const MountRecord& mount : mounts) {
+    if (!mount.is_volume) continue;
+    EventAttributes attributes{{"driver", "local"}, {"container", id}};
+    if (action == "mount") {
+      attributes.emplace("destination", mount.destination);
+      attributes.emplace("read/write", mount.read_only ? "false" : "true");
+      attributes.emplace("propagation", "");
+    }
+    record_volume_event(options, mount.name, action, std::move(attributes));
+  }
 }
 
 Result<void> add_volume_mounts(const storage::Store& store, std::span<const MountRecord> mounts,

@@ -26,11 +26,16 @@ Result<void> find_volumes(const storage::Store& store, Wish& wish);
 // For a new container, whose directory is there: gives the anonymous ones names, makes what is missing,
 // writes down that the container uses them, and fills what is empty from the image. `layers`:
 // storage::lower_paths(). Returns what the user should know.
-Result<std::vector<std::string>> attach_volumes(const storage::Store& store, const std::string& id,
+Result<std::vector<std::string>> attach_volumes(const StoreOptions& options,
+                                                const storage::Store& store, const std::string& id,
                                                 const std::vector<std::string>& layers, Wish& wish);
 
 // For its record.
 std::vector<MountRecord> mounts_of(const Wish& wish);
+
+// "mount" or "unmount" of each volume, for the journal of events.
+void record_mounts(const StoreOptions& options, const std::string& id,
+                   std::span<const MountRecord> mounts, const std::string& action);
 
 // For a launch, in place of the sources that the specification names: what is in a volume is opened
 // beneath it, and no path of the host leads there.

@@ -12,6 +12,8 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/container_volumes.h"
+#include "engine/ending.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "isolation/mounts/parent_mounts.h"
@@ -161,6 +163,11 @@ Result<void> ContainerRoot::make_mounts(const StoreOptions& options) {
   const oci::Spec spec = with_binds_alone(whole);
   isolation::Request request{.spec = spec, .container_id = container_.id, .bundle = store.path()};
   request.root_from_parent = true;
+  // What a container has put into a volume is not followed by a path of the host.
+  std::vector<isolation::HandedMount> handed;
+  TRY(add_volume_mounts(store, container_.record->mounts, handed));
+  for (const isolation::HandedMount& mount : handed)
+    request.handed_mounts[mount.destination] = mount.mount.get();
   TRY_ASSIGN(const isolation::HostFacts host, isolation::gather_host_facts());
   TRY_ASSIGN(isolation::MountsPlan plan, isolation::describe_mounts(request, host));
   if (!spec.linux_.uid_mappings.empty()) {
@@ -194,7 +201,8 @@ Result<void> ContainerRoot::make_mounts(const StoreOptions& options) {
   TRY_ASSIGN(std::vector<Fd> trees, isolation::make_parent_mounts(binds, user_namespace_.get()));
   for (std::size_t i = 0; i < trees.size(); ++i)
     volumes_.push_back({std::move(trees[i]), std::move(binds.mounts[i])});
-  return {};
+  // Those in memory stay for as long as we have them.
+  return release_memory_volumes(options, store, container_.id);
 }
 
 // A place that is missing is made, as the start would make it.

@@ -57,8 +57,8 @@ Result<Made> make(const RunOptions& options, Warning warn) {
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
   prepared.image_lock.reset();
   TRY_ASSIGN(const std::vector<std::string> notes,
-             attach_volumes(prepared.store, circumstances.id, storage::lower_paths(prepared.record),
-                            prepared.wish));
+             attach_volumes(options.store, prepared.store, circumstances.id,
+                            storage::lower_paths(prepared.record), prepared.wish));
   for (const std::string& note : notes) warn(note);
   TRY(holdings.be_named());
   circumstances.name = holdings.name();

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "engine/adopting.h"
+#include "engine/container_volumes.h"
 #include "engine/detached.h"
 #include "engine/events.h"
 #include "engine/foreign_runtime.h"
@@ -41,6 +42,7 @@ void record_death(const StoreOptions& options, const ContainerRecord& record,
   const EventSubject subject = EventSubject::of(record);
   if (life.oom_killed) record_event(options, subject, "oom");
   record_event(options, subject, "die", {{"exitCode", std::to_string(life.exit_code)}});
+  record_mounts(options, record.id, record.mounts, "unmount");
 }
 
 Result<void> settle(const StoreOptions& options, const storage::Store& store,

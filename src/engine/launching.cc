@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "engine/adopting.h"
+#include "engine/container_volumes.h"
 #include "engine/ending.h"
 #include "engine/events.h"
 #include "engine/foreign_launch.h"
@@ -136,6 +137,7 @@ Result<void> hand_over(const ToLaunch& container, supervise::Launched& launched,
   life.started = created;
   life.restarts = container.restarts;
   // Before anybody can see it end.
+  record_mounts(container.store, container.record.id, container.record.mounts, "mount");
   record_event(container.store, EventSubject::of(container.record), "start");
   const auto handed = [&]() -> Result<void> {
     if (launched.error) {
@@ -152,6 +154,7 @@ Result<void> hand_over(const ToLaunch& container, supervise::Launched& launched,
   (void)launched.init.wait();
   undo();
   record_event(container.store, EventSubject::of(container.record), "die", {{"exitCode", "137"}});
+  record_mounts(container.store, container.record.id, container.record.mounts, "unmount");
   return handed;
 }
 

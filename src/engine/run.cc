@@ -154,8 +154,8 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (!holdings.name().empty()) circumstances.name = holdings.name();
   TRY(storage::mark_use(prepared.store, prepared.record, holdings.snapshot().container));
   TRY_ASSIGN(const std::vector<std::string> notes,
-             attach_volumes(prepared.store, circumstances.id, storage::lower_paths(prepared.record),
-                            prepared.wish));
+             attach_volumes(options.store, prepared.store, circumstances.id,
+                            storage::lower_paths(prepared.record), prepared.wish));
   for (const std::string& note : notes) warn(note);
   prepared.image_lock.reset();
   circumstances.first_uid = holdings.first_uid();
@@ -184,6 +184,8 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   }
   runtime::Container container = *std::move(launched);
   result.started = container.record.created;
+  const std::vector<MountRecord> mounts = mounts_of(prepared.wish);
+  record_mounts(options.store, subject.id, mounts, "mount");
   record_event(options.store, subject, "start");
   for (const auto* warnings : {&prepared.warnings, &container.warnings})
     for (const std::string& warning : *warnings) warn(warning);
@@ -196,6 +198,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
   if (result.oom_killed) record_event(options.store, subject, "oom");
   record_event(options.store, subject, "die",
                {{"exitCode", std::to_string(result.exit.shell_code())}});
+  record_mounts(options.store, subject.id, mounts, "unmount");
   auto discarded = runtime::discard(std::move(container), composed.spec);
   if (!stood_by) {
     // A terminal that went away, say: the container was ended, and is kept as any other.

@@ -4,13 +4,16 @@
 #include <array>
 
 #include "base/text.h"
+#include "engine/events.h"
 #include "engine/registry.h"
 #include "json/writer.h"
+#include "storage/limited_space.h"
 #include "storage/store.h"
 #include "storage/unpacker.h"
 #include "volumes/copy_tree.h"
 #include "volumes/export_tree.h"
 #include "volumes/fill.h"
+#include "volumes/memory.h"
 #include "volumes/space.h"
 #include "volumes/volumes.h"
 
@@ -23,12 +26,24 @@ std::optional<bool> parse_bool(std::string_view text) {
   return std::nullopt;
 }
 
+std::string mountpoint_of(const storage::Store& store, const volumes::Volume& volume) {
+  const std::string path = store.path() + "/" + volumes::volume_path(volume.name) + "/";
+  const auto meaning = volumes::read_options(volume.options);
+  switch (meaning ? meaning->kind : volumes::Kind::kDirectory) {
+    case volumes::Kind::kBind: return meaning->device;
+    case volumes::Kind::kImage: return path + storage::kImageFile;
+    case volumes::Kind::kMemory: return path + volumes::kMemory + "/" + volumes::kData;
+    case volumes::Kind::kDirectory: break;
+  }
+  return path + volumes::kData;
+}
+
 ListedVolume listed(const storage::Store& store, volumes::Volume volume,
                     const volumes::Users& users) {
   ListedVolume made;
   const auto found = users.find(volume.name);
   if (found != users.end()) made.containers = found->second.size();
-  made.mountpoint = store.path() + "/" + volumes::volume_path(volume.name) + "/" + volumes::kData;
+  made.mountpoint = mountpoint_of(store, volume);
   made.volume = std::move(volume);
   return made;
 }
@@ -56,7 +71,8 @@ Result<std::string> create_volume(const StoreOptions& options, volumes::Volume w
     TRY_ASSIGN(wanted.name, new_id());
     wanted.labels.emplace(volumes::kAnonymousLabel, "");
   }
-  TRY(volumes::create(store.get(), wanted));
+  TRY_ASSIGN(const bool is_new, volumes::create(store.get(), wanted));
+  if (is_new) record_volume_event(options, wanted.name, "create", {{"driver", "local"}});
   return wanted.name;
 }
 
@@ -141,7 +157,9 @@ std::string inspect_volume(const ListedVolume& volume) {
 
 Result<void> remove_volume(const StoreOptions& options, const std::string& name) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
-  return volumes::remove(store.get(), name);
+  TRY(volumes::remove(store.get(), name));
+  record_volume_event(options, name, "destroy", {{"driver", "local"}});
+  return {};
 }
 
 Result<PrunedVolumes> prune_volumes(const StoreOptions& options, bool all,
@@ -160,6 +178,7 @@ Result<PrunedVolumes> prune_volumes(const StoreOptions& options, bool all,
         removed.error().kind() != ErrorKind::kNotFound)
       return std::unexpected(std::move(removed).error());
     if (!removed) continue;
+    record_volume_event(options, each.volume.name, "destroy", {{"driver", "local"}});
     pruned.names.push_back(each.volume.name);
     pruned.bytes += bytes;
   }

@@ -20,7 +20,7 @@ Result<std::string> create_volume(const StoreOptions& options, volumes::Volume w
 
 struct ListedVolume {
   volumes::Volume volume;
-  std::string mountpoint;  // where its content lies on the host
+  std::string mountpoint;  // where its content lies on the host; of one with a size its image file
   std::size_t containers = 0;
 };
 

@@ -125,12 +125,12 @@ bool exists(int store, std::string_view name) {
   return ::faccessat(store, volume_path(name).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-Result<void> compare(int store, const Volume& wanted) {
-  if (wanted.options.empty() && wanted.labels.empty()) return {};
+Result<bool> compare(int store, const Volume& wanted) {
+  if (wanted.options.empty() && wanted.labels.empty()) return false;
   TRY_ASSIGN(const Volume there, find(store, wanted.name));
   if ((wanted.options.empty() || wanted.options == there.options) &&
       (wanted.labels.empty() || wanted.labels == there.labels))
-    return {};
+    return false;
   return fail(ErrorKind::kExists,
               "the volume " + quoted(wanted.name) + " is there with other options or labels",
               "bulkhead volume inspect " + wanted.name +
@@ -170,7 +170,7 @@ Result<void> write_uses(int store, std::string_view container, const std::vector
 
 std::string volume_path(std::string_view name) { return storage::path_in(kVolumes, name); }
 
-Result<void> create(int store, const Volume& wanted) {
+Result<bool> create(int store, const Volume& wanted) {
   if (!is_volume_name(wanted.name))
     return fail(ErrorKind::kUsage, "the volume name " + quoted(wanted.name) + " is not one",
                 "a letter or digit, then letters, digits and _ . -; 2 to 255 of them");
@@ -187,16 +187,12 @@ Result<void> create(int store, const Volume& wanted) {
   volume.created = now_rfc3339();
   auto done = fill_new(store, made, volume, meaning);
   if (done && ::renameat2(parent.get(), made.name.c_str(), parent.get(), wanted.name.c_str(),
-                          RENAME_NOREPLACE) != 0) {
-    if (errno == EEXIST)
-      done = compare(store, wanted);
-    else
-      done = std::unexpected(Error(SysError{"rename", errno, kVolumes}));
-    (void)remove_tree_at(parent.get(), made.name.c_str());
-    return done;
-  }
-  if (!done) (void)remove_tree_at(parent.get(), made.name.c_str());
-  return done;
+                          RENAME_NOREPLACE) == 0)
+    return true;
+  if (done && errno != EEXIST) done = std::unexpected(Error(SysError{"rename", errno, kVolumes}));
+  (void)remove_tree_at(parent.get(), made.name.c_str());
+  if (!done) return std::unexpected(std::move(done).error());
+  return compare(store, wanted);
 }
 
 Result<Volume> find(int store, std::string_view name) {
@@ -233,13 +229,20 @@ Result<std::vector<Volume>> list(int store) {
   return volumes;
 }
 
-Result<void> use(int store, std::string_view container, const std::vector<Volume>& wanted) {
+Result<std::vector<std::string>> use(int store, std::string_view container,
+                                     const std::vector<Volume>& wanted) {
+  std::vector<std::string> made;
   for (;;) {
-    for (const Volume& volume : wanted) TRY(create(store, volume));
+    for (const Volume& volume : wanted) {
+      TRY_ASSIGN(const bool is_new, create(store, volume));
+      if (is_new) made.push_back(volume.name);
+    }
     TRY_ASSIGN(const Fd lock, lock_volumes(store));
     // One that was removed just now is made again.
-    if (std::ranges::all_of(wanted, [&](const Volume& each) { return exists(store, each.name); }))
-      return write_uses(store, container, wanted);
+    if (std::ranges::all_of(wanted, [&](const Volume& each) { return exists(store, each.name); })) {
+      TRY(write_uses(store, container, wanted));
+      return made;
+    }
   }
 }
 

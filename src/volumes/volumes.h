@@ -31,8 +31,8 @@ inline constexpr const char* kUses = "volumes";  // in a container's directory
 std::string volume_path(std::string_view name);  // "volumes/<name>"
 
 // Makes it, unless it is there. An existing one must be what is asked for (kExists), where anything is
-// asked: options or labels.
-Result<void> create(int store, const Volume& wanted);
+// asked: options or labels. Whether it is new.
+Result<bool> create(int store, const Volume& wanted);
 
 // kNotFound.
 Result<Volume> find(int store, std::string_view name);
@@ -41,7 +41,9 @@ Result<std::vector<Volume>> list(int store);
 
 // Writes down that the container (by id) uses the volumes, which are made where they are missing. They
 // stay for as long as the container has a directory. What is anonymous among them is the container's own.
-Result<void> use(int store, std::string_view container, const std::vector<Volume>& wanted);
+// The names of new ones.
+Result<std::vector<std::string>> use(int store, std::string_view container,
+                                     const std::vector<Volume>& wanted);
 struct Use {
   std::string name;
   bool anonymous = false;

@@ -80,6 +80,27 @@ def a_link_in_a_volume_leads_nowhere(host):
 
 
 @suite.test
+def copying_from_a_stopped_container_follows_no_link_of_a_volume(host):
+    """Its part of the volume was a directory when it was made; another container has changed it since."""
+    secret = secret_place(host)
+    host.good("run", "--rm", "-v", "evil:/e", "busybox", "sh", "-c", "mkdir /e/part; echo mine >/e/part/key")
+    name = host.good("create", "--mount", "source=evil,target=/x,volume-subpath=part", "busybox", "true")
+    target = host.directory / "copied"
+    host.good("cp", f"{name}:/x/key", target)
+    equal(target.read_text(), "mine\n", "what is there is copied")
+    host.good("run", "--rm", "-v", "evil:/e", "busybox", "sh", "-c",
+              f"mv /e/part /e/was; ln -s {secret} /e/part")
+    equal((data_of(host, "evil") / "part/key").read_text(), SECRET, "positive control")
+    for words in (("cp", f"{name}:/x/key", target), ("cp", target, f"{name}:/x/planted"),
+                  ("start", "-a", name)):
+        done = host.call(*words)
+        expect(done.returncode != 0 and "symbolic link" in done.stderr, done)
+        equal(target.read_text(), "mine\n")
+    equal(sorted(os.listdir(secret)), ["key"])
+    clear_volumes(host)
+
+
+@suite.test
 def a_part_that_is_swapped_leads_nowhere(host):
     """A container changes a directory for a link while another is given it as its part of the volume."""
     secret = secret_place(host)

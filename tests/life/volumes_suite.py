@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import time
 
 from life_support import ENGINE_FAILURE, container, run_suite, until
 from support.harness import Skip, Suite, equal, expect
@@ -300,6 +301,32 @@ def export_and_import(host):
     torn.write_bytes(hostile.getvalue())
     host.refused("volume", "import", "torn", torn, words=[".."])
     expect(not list(host.store.rglob("escaped")), "nothing beside the volume")
+    clear_volumes(host)
+
+
+@suite.test
+def events_and_copies_know_them(host):
+    begin = int(time.time()) - 1
+    host.good("volume", "create", "data")
+    with container(host, "-v", "data:/d", "-v", "new:/n:ro") as identity:
+        host.good("exec", identity, "sh", "-c", "echo in >/d/file")
+        host.good("cp", f"{identity}:/d/file", host.directory / "one")
+        host.good("stop", "-t", "0", identity)
+        host.good("cp", f"{identity}:/d/file", host.directory / "two")
+        host.good("cp", host.directory / "two", f"{identity}:/d/three")
+    equal((host.directory / "one").read_text(), "in\n")
+    equal((host.directory / "two").read_text(), "in\n")
+    equal(os.stat(data_of(host, "data") / "three").st_uid, 0)
+    host.good("volume", "rm", "data", "new")
+    lines = host.good("events", "--since", str(begin), "--until", str(int(time.time()) + 1), "--filter",
+                      "type=volume", "--format", "{{json .}}").splitlines()
+    seen = [(event["Actor"]["ID"], event["Action"]) for event in map(json.loads, lines)]
+    equal(seen, [("data", "create"), ("new", "create"), ("data", "mount"), ("new", "mount"),
+                 ("data", "unmount"), ("new", "unmount"), ("data", "destroy"), ("new", "destroy")])
+    mounted = [event["Actor"]["Attributes"] for event in map(json.loads, lines)
+               if event["Action"] == "mount"]
+    equal([(one["destination"], one["read/write"], one["container"]) for one in mounted],
+          [("/d", "true", identity), ("/n", "false", identity)])
     clear_volumes(host)
 
 
