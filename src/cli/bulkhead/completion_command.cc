@@ -108,7 +108,11 @@ std::string container_cases() {
   for (const Command* command : commands())
     if (command->on_containers && command->name != "run" && command->name != "create")
       patterns.append(patterns.empty() ? "" : "|").append(command->name);
-  return "    " + patterns +
+  return "    cp|'container cp') COMPREPLY=($(compgen -W \"$(_bulkhead_flags cp) "
+         "$(_bulkhead_containers)\" -- \"$word\") $(compgen -f -- \"$word\")) ;;\n"
+         "    events) COMPREPLY=($(compgen -W \"$(_bulkhead_flags events)\" -- \"$word\")) ;;\n"
+         "    " +
+         patterns +
          ") COMPREPLY=($(compgen -W \"$(_bulkhead_flags $command) $(_bulkhead_containers)\" -- "
          "\"$word\")) ;;\n"
          "    container) COMPREPLY=($(compgen -W 'ls prune " +
