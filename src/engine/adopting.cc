@@ -114,13 +114,13 @@ Result<supervise::Launched> take_over(const StoreOptions& options, const Contain
   TRY_ASSIGN(const runtime::Observation seen, running.observe(state));
   supervise::Launched launched;
   launched.settings = settings_of(record);
-  launched.settings.timeout_milliseconds =
-      time_left(record.timeout_milliseconds, life.started);
+  launched.settings.timeout_milliseconds = time_left(record.timeout_milliseconds, life.started);
   launched.restarts = life.restarts;
   launched.adopted = true;
   launched.directory = std::move(directory);
   // In this order: what is found in its processes is its own if it lives afterwards.
   TRY_ASSIGN(launched.init, runtime::ContainerDirectory::hold(seen.init));
+  launched.oom = watch_memory(state.cgroup_directories);
   TRY_ASSIGN(const auto groups, isolation::CgroupSet::open(state.cgroup_directories));
   TRY_ASSIGN(std::vector<HostPid> processes, groups.processes());
   if (std::ranges::find(processes, launched.init.pid()) == processes.end())
@@ -135,7 +135,7 @@ Result<supervise::Launched> take_over(const StoreOptions& options, const Contain
 
 void have_adopted(const StoreOptions& options, const std::string& id) {
   // A program that begins anew, so that the monitor is as small as any.
-  const std::array<std::string, 8> words{"bulkhead",     "--root", options.root, "--runroot",
+  const std::array<std::string, 8> words{"bulkhead",      "--root", options.root, "--runroot",
                                          options.runroot, "system", "adopt",      id};
   std::array<char*, words.size() + 1> arguments{};
   for (std::size_t i = 0; i < words.size(); ++i) arguments[i] = const_cast<char*>(words[i].c_str());
@@ -146,8 +146,8 @@ void have_adopted(const StoreOptions& options, const std::string& id) {
   pid_t child = -1;
   char locale[] = "LC_ALL=C.UTF-8";
   char* const environment[] = {locale, nullptr};
-  const int error = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(),
-                                  environment);
+  const int error =
+      ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environment);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) return;
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;

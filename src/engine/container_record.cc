@@ -299,6 +299,8 @@ std::string encode(const LifeRecord& life) {
   writer.member("exitCode", life.exit_code);
   writer.member("signal", life.signal);
   writer.member("oomKilled", life.oom_killed);
+  if (life.oom_kills > 0) writer.member("oomKills", life.oom_kills);
+  if (!life.oom_victim.empty()) writer.member("oomVictim", life.oom_victim);
   writer.member("timedOut", life.timed_out);
   writer.member("outputLimited", life.output_limited);
   writer.member("stoppedByUser", life.stopped_by_user);
@@ -327,6 +329,8 @@ Result<LifeRecord> decode_life_record(std::string_view text) {
   members.read("exitCode", life.exit_code);
   members.read("signal", life.signal);
   members.read("oomKilled", life.oom_killed);
+  members.read("oomKills", life.oom_kills);
+  members.read("oomVictim", life.oom_victim);
   members.read("timedOut", life.timed_out);
   members.read("outputLimited", life.output_limited);
   members.read("stoppedByUser", life.stopped_by_user);

@@ -106,7 +106,9 @@ struct LifeRecord {
   std::string finished;  // as above
   int exit_code = 0;
   int signal = 0;
-  bool oom_killed = false;
+  bool oom_killed = false;      // some process of it, not only the first
+  std::uint64_t oom_kills = 0;  // how many
+  std::string oom_victim;       // the last one: "python3 (pid 4711)"; empty where that is not known
   bool timed_out = false;
   bool output_limited = false;
   bool stopped_by_user = false;

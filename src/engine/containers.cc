@@ -210,6 +210,12 @@ Result<void> remove(const StoreOptions& options, std::string_view name_or_id, Fo
     if (held.error().kind() == ErrorKind::kNotFound)
       return fail(ErrorKind::kNotFound, "there is no container " + quoted(name_or_id));
     if (held.error().kind() != ErrorKind::kState) return std::unexpected(std::move(held).error());
+    const auto now = look_at(options, store, id);
+    if (force == Force::kNo && now && *now &&
+        ((*now)->status == ContainerStatus::kExited || (*now)->status == ContainerStatus::kCreated))
+      return fail(ErrorKind::kState,
+                  "container " + quoted(name_or_id) + " is in the hands of another command",
+                  "try again when that has ended: bulkhead cp holds what it copies from or to");
     if (force == Force::kNo)
       return fail(ErrorKind::kState, "container " + quoted(name_or_id) + " is running",
                   "stop it first (bulkhead stop), or give --force, which kills it");

@@ -88,6 +88,8 @@ class Running : public supervise::Work {
 
   void ended(const supervise::Ended& ended) override { (void)record_end(store_, id_, ended); }
 
+  void out_of_memory(std::uint64_t kills) override { (void)record_kills(store_, id_, kills); }
+
   void clear_away() override { (void)repair(store_, id_); }
 
   supervise::Health check_health(bool starting) override;
@@ -129,9 +131,18 @@ Result<void> Running::start(const supervise::Handover& handover, std::uint32_t r
   Fd directory;
   if (restarts == 0) {
     auto held = hold_container(store.get(), id_);
-    if (!held && held.error().kind() == ErrorKind::kState)
+    if (!held && held.error().kind() == ErrorKind::kState) {
+      const auto now = look_at(store_, store, id_);
+      if (now && *now &&
+          ((*now)->status == ContainerStatus::kExited ||
+           (*now)->status == ContainerStatus::kCreated))
+        return fail(
+            ErrorKind::kState,
+            "container " + quoted(id_.substr(0, 12)) + " is in the hands of another command",
+            "try again when that has ended: bulkhead cp holds what it copies from or to");
       return fail(ErrorKind::kState,
                   "container " + quoted(id_.substr(0, 12)) + " is running already");
+    }
     if (!held) return std::unexpected(std::move(held).error());
     directory = *std::move(held);
   } else {

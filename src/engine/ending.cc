@@ -9,6 +9,7 @@
 #include "engine/events.h"
 #include "engine/foreign_runtime.h"
 #include "engine/holdings.h"
+#include "engine/oom.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "runtime/record.h"
@@ -32,15 +33,17 @@ void account(const std::string& state_root, const std::string& id, LifeRecord& l
   const auto groups = isolation::CgroupSet::open(record->cgroup_directories);
   if (!groups) return;
   const isolation::CgroupUsage usage = groups->usage();
-  life.oom_killed = usage.oom_kills.value_or(0) > 0;
+  life.oom_kills = usage.oom_kills.value_or(0);
+  life.oom_killed = life.oom_kills > 0;
+  life.oom_victim = life.oom_killed ? last_victim(id) : std::string();
   life.peak_memory_bytes = usage.peak_memory_bytes;
   life.cpu_nanoseconds = usage.cpu_ns;
 }
 
 void record_death(const StoreOptions& options, const ContainerRecord& record,
-                  const LifeRecord& life) {
+                  const LifeRecord& life, std::uint64_t oom_kills) {
   const EventSubject subject = EventSubject::of(record);
-  if (life.oom_killed) record_event(options, subject, "oom");
+  record_oom(options, subject, oom_kills);
   record_event(options, subject, "die", {{"exitCode", std::to_string(life.exit_code)}});
   record_mounts(options, record.id, record.mounts, "unmount");
 }
@@ -124,8 +127,16 @@ Result<void> record_end(const StoreOptions& options, const std::string& id,
   if (removed && !ended.starts_again) removed = release_memory_volumes(options, store, id);
   if (!removed) life.error = removed.error().message();
   if (!record) return removed;
-  if (died) record_death(options, *record, life);
+  if (died) record_death(options, *record, life, ended.oom_kills);
   return settle(options, store, *record, directory.get(), life);
+}
+
+Result<void> record_kills(const StoreOptions& options, const std::string& id, std::uint64_t kills) {
+  TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+  TRY_ASSIGN(const Fd directory, open_container(store.get(), id));
+  TRY_ASSIGN(const auto record, read_container_record(directory.get()));
+  if (record) record_oom(options, EventSubject::of(*record), kills);
+  return {};
 }
 
 void remove_monitor_socket(const StoreOptions& options, const std::string& id) {
@@ -157,7 +168,8 @@ Result<void> repair(const StoreOptions& options, const std::string& id) {
     life.error = known ? "its monitor was killed: how and when the container ended is not known"
                        : "it ended with the machine, or together with its monitor: how and when is "
                          "not known";
-    record_death(options, *record, life);
+    // Whether its monitor has told of any kill is not known; that there was one is.
+    record_death(options, *record, life, life.oom_killed ? 1 : 0);
   }
   life.status = LifeStatus::kExited;
   TRY(remove_from_runtime(state_root, id));

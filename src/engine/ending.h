@@ -1,6 +1,7 @@
 // The end of a container: what it leaves of itself is taken away, and how it ended is written down.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -15,6 +16,9 @@ namespace bulkhead::engine {
 // recorded, and with --rm the container goes.
 Result<void> record_end(const StoreOptions& options, const std::string& id,
                         const supervise::Ended& ended);
+
+// The kernel has killed some of its processes for want of memory.
+Result<void> record_kills(const StoreOptions& options, const std::string& id, std::uint64_t kills);
 
 // A container that its record says runs, while nobody stands by it: its monitor was killed. One that
 // still lives is left as it is; the end of one that has died meanwhile is written down, as far as it can

@@ -111,6 +111,8 @@ class Document {
     writer_.member("FinishedAt", time(life.finished));
     writer_.member("TimedOut", life.timed_out);
     writer_.member("OutputLimited", life.output_limited);
+    if (life.oom_kills > 0) writer_.member("OOMKills", life.oom_kills);
+    if (!life.oom_victim.empty()) writer_.member("OOMVictim", life.oom_victim);
     if (life.peak_memory_bytes) writer_.member("PeakMemory", *life.peak_memory_bytes);
     if (life.cpu_nanoseconds) writer_.member("CpuNanoseconds", *life.cpu_nanoseconds);
     if (container_.health) health(*container_.health);

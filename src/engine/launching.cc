@@ -15,6 +15,7 @@
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "runtime/create.h"
+#include "runtime/oom_watch.h"
 #include "runtime/remove.h"
 #include "runtime/run.h"
 #include "storage/image_name.h"
@@ -114,6 +115,13 @@ Result<runtime::Container> make(const ToLaunch& container, OverlayRoot& root) {
 
 }  // namespace
 
+supervise::OomNotice watch_memory(std::span<const std::string> groups) {
+  auto watch = runtime::OomWatch::start(groups);
+  if (!watch || !*watch) return {};
+  auto [notice, counter] = std::move(**watch).take();
+  return {std::move(notice), std::move(counter)};
+}
+
 supervise::Settings settings_of(const ContainerRecord& record) {
   supervise::Settings settings;
   settings.restart = record.restart;
@@ -184,6 +192,7 @@ Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Hand
   made.directory.unlock();
   for (const std::string& warning : made.warnings) handover.warn(warning);
   launched.init = std::move(made.init);
+  launched.oom = watch_memory(made.record.cgroup_directories);
   if (launched.settings.terminal) launched.output = std::move(made.terminal);
   const std::string created = made.record.created;
   return hand_over(container, launched, created, handover,

@@ -34,4 +34,7 @@ supervise::Settings settings_of(const ContainerRecord& record);
 // container is as it was before.
 Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Handover& handover);
 
+// For who stands by it to be told of kills for want of memory; empty where the kernel does not tell.
+supervise::OomNotice watch_memory(std::span<const std::string> groups);
+
 }  // namespace bulkhead::engine

@@ -118,6 +118,8 @@ LifeRecord life_of(const RunResult& result) {
   life.exit_code = result.exit.shell_code();
   life.signal = result.exit.signal;
   life.oom_killed = result.oom_killed;
+  life.oom_kills = result.oom_kills;
+  life.oom_victim = result.oom_victim;
   life.timed_out = result.timed_out;
   life.output_limited = result.output_limited;
   life.peak_memory_bytes = result.peak_memory_bytes;

@@ -42,6 +42,8 @@ std::string encode(const RunResult& result) {
   else
     writer.null();
   writer.member("oomKilled", result.oom_killed);
+  writer.member("oomKills", result.oom_kills);
+  if (!result.oom_victim.empty()) writer.member("oomVictim", result.oom_victim);
   writer.member("timedOut", result.timed_out);
   writer.member("outputLimited", result.output_limited);
   optional_member(writer, "peakMemoryBytes", result.peak_memory_bytes);

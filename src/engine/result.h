@@ -17,7 +17,9 @@ struct RunResult {
   std::string started;  // RFC 3339
   std::string finished;
   ExitStatus exit;
-  bool oom_killed = false;
+  bool oom_killed = false;  // some process of it, not only the first
+  std::uint64_t oom_kills = 0;
+  std::string oom_victim;  // the last one, where the kernel's log names it
   bool timed_out = false;
   bool output_limited = false;  // ended for writing more than --output-limit
   // Absent where this host's cgroups do not account them.

@@ -14,6 +14,7 @@
 #include "engine/health_run.h"
 #include "engine/holdings.h"
 #include "engine/make_record.h"
+#include "engine/oom.h"
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "oci/encode.h"
@@ -111,9 +112,16 @@ void account(RunResult& result, const runtime::Container& container, const RunOp
              const Warn& warn) {
   const bool killed =
       result.exit.shell_code() == 128 + SIGKILL && !result.timed_out && !result.output_limited;
-  if (options.remove && options.result_file.empty() && !killed) return;
+  if (options.remove && options.result_file.empty() && !killed) {
+    // One file alone: a child may have been killed for want of memory, and its parent have gone on.
+    result.oom_kills = container.cgroups.oom_kills().value_or(0);
+    result.oom_killed = result.oom_kills > 0;
+    return;
+  }
   const isolation::CgroupUsage usage = container.cgroups.usage();
-  result.oom_killed = usage.oom_kills.value_or(0) > 0;
+  result.oom_kills = usage.oom_kills.value_or(0);
+  result.oom_killed = result.oom_kills > 0;
+  if (result.oom_killed) result.oom_victim = last_victim(result.id);
   result.peak_memory_bytes = usage.peak_memory_bytes;
   result.cpu_nanoseconds = usage.cpu_ns;
   result.cpu_user_nanoseconds = usage.cpu_user_ns;
@@ -195,7 +203,7 @@ Result<RunResult> run(const RunOptions& options, const Warn& warn) {
     return stand_by(container, signals, prepared.wish, output ? &*output : nullptr, checks, result);
   }();
   if (stood_by) account(result, container, options, warn);
-  if (result.oom_killed) record_event(options.store, subject, "oom");
+  record_oom(options.store, subject, result.oom_kills);
   record_event(options.store, subject, "die",
                {{"exitCode", std::to_string(result.exit.shell_code())}});
   record_mounts(options.store, subject.id, mounts, "unmount");

@@ -51,6 +51,11 @@ Result<std::optional<OomWatch>> OomWatch::start(std::span<const std::string> gro
   return std::nullopt;
 }
 
+OomWatch::Descriptors OomWatch::take() && {
+  if (v2_) return {Fd(), std::move(notification_)};
+  return {std::move(notification_), std::move(control_)};
+}
+
 short OomWatch::events() const noexcept { return v2_ ? POLLPRI : POLLIN; }
 
 bool OomWatch::happened() {

@@ -18,6 +18,13 @@ class OomWatch {
   // `groups` as isolation::cgroup_record() has them; nothing when none has the memory controller.
   static Result<std::optional<OomWatch>> start(std::span<const std::string> groups);
 
+  // For whoever polls them himself: v1 an eventfd and memory.oom_control; v2 nothing and memory.events.
+  struct Descriptors {
+    Fd notice;
+    Fd counter;
+  };
+  Descriptors take() &&;
+
   // What to poll, and for which events.
   int get() const noexcept { return notification_.get(); }
   short events() const noexcept;

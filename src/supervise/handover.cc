@@ -22,9 +22,11 @@ struct Letter {
   bool has_output = false;
   bool adopted = false;
   std::uint32_t restarts = 0;
+  bool has_oom_notice = false;
+  bool has_oom_counter = false;
 };
 
-constexpr std::size_t kMostDescriptors = 5;
+constexpr std::size_t kMostDescriptors = 7;
 constexpr std::size_t kMostReport = 32 * 1024;
 
 union Control {
@@ -54,10 +56,13 @@ Result<void> Handover::give(const Launched& launched) const {
   letter.has_output = static_cast<bool>(launched.output);
   letter.adopted = launched.adopted;
   letter.restarts = launched.restarts;
+  letter.has_oom_notice = static_cast<bool>(launched.oom.notice());
+  letter.has_oom_counter = static_cast<bool>(launched.oom.counter());
   std::array<int, kMostDescriptors> numbers{};
   std::size_t count = 0;
-  for (const int fd : {launched.init.get(), launched.directory.get(), launched.output.get(),
-                       launched.error.get(), launched.input.get()})
+  for (const int fd :
+       {launched.init.get(), launched.directory.get(), launched.output.get(), launched.error.get(),
+        launched.input.get(), launched.oom.notice().get(), launched.oom.counter().get()})
     if (fd >= 0) numbers[count++] = fd;
   Control control{};
   iovec part{&letter, sizeof letter};
@@ -121,6 +126,9 @@ SysResult<bool> receive_launched(int launcher, Launched& launched) noexcept {
   if (letter.has_output) launched.output = Fd(numbers[next++]);
   if (letter.has_error) launched.error = Fd(numbers[next++]);
   if (letter.has_input) launched.input = Fd(numbers[next++]);
+  Fd notice;
+  if (letter.has_oom_notice) notice = Fd(numbers[next++]);
+  if (letter.has_oom_counter) launched.oom = OomNotice(std::move(notice), Fd(numbers[next++]));
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "supervise/health.h"
 #include "supervise/log.h"
+#include "supervise/oom_notice.h"
 #include "supervise/restart.h"
 #include "sys/fd.h"
 #include "sys/pidfd.h"
@@ -31,13 +32,14 @@ struct Settings {
 struct Launched {
   Settings settings;
   PidFd init;
-  Fd directory;  // of the container in the store; carries the lock
-  Fd output;     // the terminal's master, or the pipe of standard output
-  Fd error;      // empty with a terminal
-  Fd input;      // empty: the container's standard input is closed
+  Fd directory;                // of the container in the store; carries the lock
+  Fd output;                   // the terminal's master, or the pipe of standard output
+  Fd error;                    // empty with a terminal
+  Fd input;                    // empty: the container's standard input is closed
   std::uint32_t restarts = 0;  // so far
   // Its monitor was killed: it is nobody's child that could tell how it ended.
   bool adopted = false;
+  OomNotice oom;
 };
 
 // The launcher's end.

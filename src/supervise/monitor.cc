@@ -20,6 +20,9 @@ namespace {
 
 // After a flood, memory is given back once nothing has come for so long.
 constexpr std::int64_t kQuietMilliseconds = 100;
+// cgroup v1 tells that memory is short before it has killed anything.
+constexpr std::int64_t kLookFor = 2000;
+constexpr std::int64_t kLookEach = 20;
 
 std::int64_t sooner(std::int64_t a, std::int64_t b) noexcept {
   if (a == kNever) return b;
@@ -42,8 +45,18 @@ std::int64_t milliseconds_now() noexcept {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
+void Monitor::check_memory() noexcept {
+  const std::uint64_t kills = container_.oom.news();
+  if (kills == 0) return;
+  look_until_ = kNever;
+  (void)fork_off([&] {
+    work_.out_of_memory(kills);
+    return 0;
+  });
+}
+
 void Monitor::step() noexcept {
-  constexpr std::size_t kOwn = 6;
+  constexpr std::size_t kOwn = 7;
   std::array<struct pollfd, kOwn + Clients::kMost + 1> items;
   const bool reading = !owed_;
   items[0] = {signals_.get(), POLLIN, 0};
@@ -55,12 +68,14 @@ void Monitor::step() noexcept {
   items[4] = {!input_left_.empty() && container_.input ? container_.input.get() : -1, POLLOUT, 0};
   const bool stranger = phase_ == Phase::kRunning && container_.adopted;
   items[5] = {stranger ? container_.init.get() : -1, POLLIN, 0};
+  items[6] = {phase_ == Phase::kRunning ? container_.oom.get() : -1, container_.oom.events(), 0};
   const std::size_t clients = clients_.prepare(std::span(items).subspan(kOwn), input_left_.empty());
   std::int64_t wait = unflushed_ ? 0 : kNever;
   if (const std::int64_t next = sooner(deadline_, health_.due_at()); next != kNever)
     wait = sooner(wait, std::max<std::int64_t>(next - milliseconds_now(), 0));
   if (owed_) wait = sooner(wait, 1000);
   if (flooded()) wait = sooner(wait, kQuietMilliseconds);
+  if (look_until_ != kNever) wait = sooner(wait, kLookEach);
   const int ready =
       ::poll(items.data(), kOwn + clients, static_cast<int>(std::min<std::int64_t>(wait, 1 << 30)));
   if (ready == 0 && unflushed_ && !owed_) {
@@ -71,6 +86,8 @@ void Monitor::step() noexcept {
     if (Log* const to = log()) to->trim();
   }
   check_deadlines();
+  if (look_until_ != kNever) check_memory();
+  if (look_until_ != kNever && milliseconds_now() >= look_until_) look_until_ = kNever;
   if (ready <= 0) {
     if (owed_) owed_ = !clients_.deliver(milliseconds_now());
     return;
@@ -85,6 +102,10 @@ void Monitor::step() noexcept {
   if (!owed_ && (items[2].revents & ~POLLOUT) != 0) pump(output_);
   if (!owed_ && items[3].revents != 0) pump(error_);
   clients_.serve(std::span(items).subspan(kOwn, clients), *this);
+  if (items[6].revents != 0) {
+    look_until_ = milliseconds_now() + kLookFor;
+    check_memory();
+  }
   if (items[0].revents != 0) reap();
   if (items[5].revents != 0) adopted_gone();
 }

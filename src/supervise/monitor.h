@@ -21,8 +21,9 @@ struct Ended {
   bool output_limited = false;
   bool unknown = false;  // how it ended
   bool starts_again = false;
-  bool stopped = false;        // because somebody asked for it
-  std::uint32_t restarts = 0;  // so far
+  bool stopped = false;         // because somebody asked for it
+  std::uint32_t restarts = 0;   // so far
+  std::uint64_t oom_kills = 0;  // that out_of_memory() has not been told of
 };
 
 // What the engine does for a monitor. Each is called in a process of its own, which ends with it.
@@ -38,6 +39,8 @@ class Work {
   // One health check, to its end; the process holds no descriptor. `starting`: failures do not count
   // yet.
   virtual Health check_health(bool starting) = 0;
+  // The kernel has killed so many of the container's processes for want of memory; it may live on.
+  virtual void out_of_memory(std::uint64_t kills) = 0;
   // launch() was killed half way.
   virtual void clear_away() = 0;
 };

@@ -1,6 +1,6 @@
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -53,7 +53,11 @@ void Monitor::take_over() noexcept {
     return launcher_.reset();
   }
   launcher_.reset();
-  if (container_.adopted) ended_.restarts = container_.restarts;
+  if (container_.adopted) {
+    ended_.restarts = container_.restarts;
+    // What was killed before is not news.
+    (void)container_.oom.news();
+  }
   open_log();
   if (container_.output) output_.open(std::move(container_.output));
   if (container_.error) error_.open(std::move(container_.error));
@@ -126,6 +130,7 @@ void Monitor::container_gone(int status) noexcept {
       WIFSIGNALED(status) ? ExitStatus{0, WTERMSIG(status)} : ExitStatus{WEXITSTATUS(status), 0};
   end_checks();
   drain();
+  ended_.oom_kills = container_.oom.news();
   end_compression();
   ended_.stopped = stopping_ && !ended_.timed_out && !ended_.output_limited;
   ended_.starts_again =

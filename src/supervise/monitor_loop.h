@@ -73,6 +73,7 @@ class Monitor final : public Requests {
   void begin_check() noexcept;
   void end_checks() noexcept;
   void check_deadlines() noexcept;
+  void check_memory() noexcept;
   bool flooded() const noexcept {
     return output_.flooded() || error_.flooded() || (file_log_ && file_log_->flooded());
   }
@@ -100,7 +101,8 @@ class Monitor final : public Requests {
   Ended ended_;
   bool stopping_ = false;
   std::int64_t started_ = 0;
-  std::int64_t deadline_ = kNever;  // of the time limit, or of the pause
+  std::int64_t look_until_ = kNever;  // at the counter of kills
+  std::int64_t deadline_ = kNever;    // of the time limit, or of the pause
   Backoff backoff_;
   Stream output_{"stdout", kStreamOutput, output_room};
   Stream error_{"stderr", kStreamError, error_room};

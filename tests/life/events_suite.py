@@ -177,6 +177,47 @@ def images_have_theirs(host):
                for event in told(host, since, "--filter", "type=image")), found)
 
 
+HUNGRY = "dd if=/dev/zero of=/dev/null bs=256M count=1"
+LITTLE = ("--memory", "32m", "--memory-swap", "32m")
+
+
+@suite.test
+def a_child_that_was_killed_for_memory_is_told_of_while_it_lives_on(host):
+    since = now()
+    identity = host.start("--name", "hungry", *LITTLE,
+                          command=("sh", "-c", f"{HUNGRY}; echo survived $?; exec sleep 100000"))
+    until(lambda: "oom" in actions(host, since), "the kernel tells of it")
+    equal(host.status("hungry"), "running")
+    until(lambda: host.good("logs", "hungry") == "survived 137", "it was the child")
+    event = told(host, since, "--filter", "event=oom")[0]
+    equal(event["id"], identity)
+    attributes = event["Actor"]["Attributes"]
+    # Where the kernel's log can be read, it names who it was.
+    if "process" in attributes:
+        expect(attributes["process"] in ("dd", "sh", "busybox"), attributes)
+        expect(identity in attributes["cgroup"] and int(attributes["pid"]) > 0, attributes)
+    host.good("stop", "--time", "0", "hungry")
+    equal(host.told("hungry", "{{.State.OOMKilled}} {{.State.OOMKills}}"), "true 1")
+    equal(actions(host, since, "--filter", "container=hungry").count("oom"), 1, "told once")
+    host.good("rm", "hungry")
+
+
+@suite.test
+def an_end_for_want_of_memory_is_told_before_the_death(host):
+    for flags in (("--rm",), ("--rm", "--result", host.directory / "result"), ("--detach",)):
+        since = now()
+        host.call("run", *LITTLE, *flags, "busybox", "sh", "-c", f"exec {HUNGRY}")
+        until(lambda: "die" in actions(host, since), "it ends")
+        equal([action for action in actions(host, since) if action in ("oom", "die")],
+              ["oom", "die"], flags)
+    told_so = json.loads((host.directory / "result").read_text())
+    equal((told_so["oomKilled"], told_so["oomKills"], told_so["exitCode"]), (True, 1, 137))
+    # Also of a child alone, which changes nothing of how the container ends.
+    since = now()
+    equal(host.run(*LITTLE, "busybox", "sh", "-c", f"{HUNGRY}; exit 0").returncode, 0)
+    equal(actions(host, since), ["create", "start", "oom", "die", "destroy"])
+
+
 @suite.test
 def many_at_once_lose_none(host):
     since = now()

@@ -90,6 +90,7 @@ class CgroupSet {
   Result<void> remove(std::span<const std::string> kept = {}) const;
 
   CgroupStats stats() const;  // some fifty files
+  std::optional<std::uint64_t> oom_kills() const;
   CgroupUsage usage() const;  // five at most
 
   // Sets new limits, all of them or none: what was written before a failure is put back as far as

@@ -240,6 +240,14 @@ void read_hugetlb(const std::string& directory, CgroupVersion version,
 
 }  // namespace
 
+std::optional<std::uint64_t> CgroupSet::oom_kills() const {
+  if (const Group* group = group_with("memory"))
+    return number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill");
+  if (const Group* v2 = unified())
+    return number_in(value_of(v2->directory, "memory.events").value_or(""), "oom_kill");
+  return std::nullopt;
+}
+
 CgroupUsage CgroupSet::usage() const {
   CgroupUsage usage;
   const Group* v2 = unified();
@@ -251,12 +259,10 @@ CgroupUsage CgroupSet::usage() const {
   usage.cpu_system_ns = cpu.system_ns;
   if (const Group* group = group_with("memory")) {
     usage.peak_memory_bytes = number_of(group->directory, "memory.max_usage_in_bytes");
-    usage.oom_kills =
-        number_in(value_of(group->directory, "memory.oom_control").value_or(""), "oom_kill");
   } else if (v2 != nullptr) {
     usage.peak_memory_bytes = number_of(v2->directory, "memory.peak");
-    usage.oom_kills = number_in(value_of(v2->directory, "memory.events").value_or(""), "oom_kill");
   }
+  usage.oom_kills = oom_kills();
   return usage;
 }
 
