@@ -37,7 +37,8 @@ bool comes_back(const ListedContainer& container) {
     case RestartKind::kUnlessStopped: return !life.stopped_by_user;
     case RestartKind::kOnFailure:
       return !life.stopped_by_user && life.exit_code != 0 &&
-             (container.record->restart.most == 0 || life.restarts < container.record->restart.most);
+             (container.record->restart.most == 0 ||
+              life.restarts < container.record->restart.most);
   }
   return false;
 }

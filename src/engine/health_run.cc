@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "engine/container_record.h"
+#include "engine/events.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
 #include "runtime/exec.h"
@@ -181,9 +182,16 @@ Health run_health_check(const StoreOptions& options, const std::string& id,
   // Frozen meanwhile, or ended: that says nothing about its health.
   if (!is_running(options, id)) return known().health;
   HealthRecord record = known();
+  const Health before = record.health;
   add_result(record, std::move(result), check, starting);
   // On a full disk the last result stays.
   (void)write_container_file(directory->get(), kHealthFile, encode(record));
+  if (record.health != before) {
+    // In the foreground there is no record yet.
+    const auto whole = read_container_record(directory->get()).value_or(std::nullopt);
+    record_event(options, whole ? EventSubject::of(*whole) : EventSubject{id, {}, {}, {}},
+                 "health_status: " + std::string(name_of(record.health)));
+  }
   return record.health;
 }
 

@@ -94,7 +94,7 @@ constexpr Unsupported kCommands[] = {
      "run bulkhead on the host itself, over ssh"},
     {"diff", 0, "what a container changed is not listed yet", kUseDf},
     {"export", 0, "a container's files are not exported yet",
-     "bulkhead exec NAME tar -c -C / . writes them"},
+     "bulkhead cp NAME:/ - writes them, with what is mounted there"},
     {"manifest", 0, "lists of images are not edited", "skopeo and buildah do that"},
     {"network", 0, kNoNetworks, kUseHost},
     {"node", 0, kOneHost, "start containers on each host"},
