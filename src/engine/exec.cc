@@ -1,6 +1,8 @@
 #include "engine/exec.h"
 
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +101,19 @@ int code_of_failure(const Error& error) {
   return error.kind() == ErrorKind::kCommandNotExecutable ? 126 : 125;
 }
 
+// runc wants the directory to be there that the root file system was mounted on, for which the launch had a
+// mount namespace of its own; so has this process, with an empty one.
+Result<void> make_working_place(const std::string& root) {
+  if (::access(root.c_str(), F_OK) == 0) return {};
+  const std::string above = root.substr(0, root.rfind('/'));
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 ||
+      ::mount("tmpfs", above.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=64k") != 0 ||
+      ::mkdir(root.c_str(), 0711) != 0)
+    return std::unexpected(Error(SysError{"mount", errno, "the container's place"}));
+  return {};
+}
+
 // Another runtime joins its own container: it takes our place. The process is the container's own but for
 // what was asked for, so that it never has more.
 Result<int> exec_foreign(const StoreOptions& options, const std::string& program,
@@ -113,6 +128,7 @@ Result<int> exec_foreign(const StoreOptions& options, const std::string& program
   if (!file) return std::unexpected(Error(SysError{"memfd_create", errno}));
   const std::string text = oci::encode(process);
   TRY(write_all(file.get(), text.data(), text.size()));
+  if (spec.root) TRY(make_working_place(spec.root->path));
   std::vector<std::string> words = runtime_words(options.runroot, program);
   words.insert(words.end(), {"exec", "--process", "/proc/self/fd/" + std::to_string(file.get())});
   if (exec.detach) words.emplace_back("--detach");

@@ -74,6 +74,7 @@ void Monitor::take_over() noexcept {
   // What an earlier life has put aside.
   if (file_log_ && settings().log.compress) begin_compression();
   if (stopping_) (void)container_.init.send_signal(SIGKILL);
+  reap();
 }
 
 void Monitor::reap() noexcept {
@@ -82,7 +83,10 @@ void Monitor::reap() noexcept {
   // Also orphans of a container without a pid namespace of its own: they are reparented to us.
   for (;;) {
     int status = 0;
-    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    // While it is launched, the container's first process may be ours already, and dead: how it ended is
+    // asked once it is known which one it is.
+    const pid_t any = phase_ == Phase::kLaunching ? launcher_pid_ : -1;
+    const pid_t pid = ::waitpid(any, &status, WNOHANG);
     if (pid <= 0) return;
     if (pid == launcher_pid_) {
       launcher_gone(status);

@@ -93,7 +93,7 @@ def exit_codes_and_streams_come_through(host, program):
     done = run("-i", "busybox", "sh", "-c", "cat; echo err >&2; exit 5", stdin=None, input="typed\n")
     equal((done.returncode, done.stdout), (5, "typed\n"))
     expect(done.stderr.endswith("err\n"), done.stderr)
-    equal(run("busybox", "sh", "-c", "kill -9 $$").returncode, 137)
+    equal(run("busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?").returncode, 137)
     done = run("busybox", "no-such-program")
     equal(done.returncode, 127, done.stderr)
     equal(host.containers(), [])
