@@ -78,7 +78,7 @@ struct ContainerRecord {
   std::vector<std::string> log_options;  // as they were given
   std::int64_t output_bytes = -1;        // that it may write before it is ended; -1: without end
   HealthCheck health;
-  std::string runtime;  // the program of another OCI runtime; empty: Bulkhead's own
+  std::string runtime;       // the program of another OCI runtime; empty: Bulkhead's own
   std::string unrepeatable;  // why it cannot be started again; empty: it can
   bool remove = false;       // goes when it has ended
   bool terminal = false;

@@ -34,8 +34,8 @@ constexpr const char* kSpecVersion = "1.0.2";
 constexpr int kTerminalMilliseconds = 10'000;
 
 std::unexpected<Error> refuse(std::string_view what, std::string hint = {}) {
-  return fail(ErrorKind::kUnsupported,
-              std::string(what) + " needs Bulkhead's own runtime", std::move(hint));
+  return fail(ErrorKind::kUnsupported, std::string(what) + " needs Bulkhead's own runtime",
+              std::move(hint));
 }
 
 // A user namespace with the container's maps, through which its files are seen; it lives as long as the
@@ -155,10 +155,8 @@ class Launch {
     if (!policy) return {};
     std::vector<std::string> weakened = container_.record.opened;
     weakened.push_back("the runtime: " + program_);
-    policy::Subject subject{.spec = spec_,
-                            .container = id_,
-                            .image = container_.record.image,
-                            .own_mounts = {}};
+    policy::Subject subject{
+        .spec = spec_, .container = id_, .image = container_.record.image, .own_mounts = {}};
     for (const isolation::HandedMount& handed : container_.handed_mounts)
       subject.own_mounts.push_back(handed.destination);
     if (spec_.process->args.front() == kInitPath) subject.own_mounts.emplace_back(kInitPath);
@@ -220,9 +218,9 @@ class Launch {
         attributes.set = MOUNT_ATTR_IDMAP;
         attributes.user_namespace = users_.get();
       }
-      auto tree = clone_tree_with(AT_FDCWD, mount.source.c_str(),
-                                  has("rbind") ? Recursion::kWholeTree : Recursion::kThisMount,
-                                  attributes);
+      auto tree =
+          clone_tree_with(AT_FDCWD, mount.source.c_str(),
+                          has("rbind") ? Recursion::kWholeTree : Recursion::kThisMount, attributes);
       if (!tree)
         return std::unexpected(
             Error(tree.error())
@@ -272,8 +270,8 @@ class Launch {
     for (oci::Mount& mount : spec_.mounts) {
       for (const std::span<const isolation::HandedMount> list :
            {container_.handed_mounts, std::span<const isolation::HandedMount>(binds_)}) {
-        const auto found = std::ranges::find(list, mount.destination,
-                                             &isolation::HandedMount::destination);
+        const auto found =
+            std::ranges::find(list, mount.destination, &isolation::HandedMount::destination);
         if (found == list.end()) continue;
         TRY(put(found->mount.get(), mount));
         break;
@@ -327,9 +325,9 @@ class Launch {
     }
     words.push_back(id_);
     const bool streams = !spec_.process->terminal;
-    TRY(call_runtime(runroot_, program_, words,
-                     streams ? RuntimeStreams{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}
-                             : RuntimeStreams{}));
+    TRY(call_runtime(
+        runroot_, program_, words,
+        streams ? RuntimeStreams{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO} : RuntimeStreams{}));
     if (spec_.process->terminal) {
       TRY_ASSIGN(made.terminal, terminal.receive());
     }
@@ -364,15 +362,9 @@ class Launch {
           names.append(names.empty() ? "" : ",").append(name);
       record.cgroup_directories.push_back(names + ":" + group);
     }
-    // Beside v1 a runtime freezes by v1's freezer, and that is what is to be asked.
-    const auto freezes = [](const std::string& entry) { return entry.starts_with("freezer:"); };
-    if (std::ranges::any_of(record.cgroup_directories, freezes))
-      std::erase_if(record.cgroup_directories,
-                    [](const std::string& entry) { return entry.starts_with(':'); });
-    record.own_pid_namespace =
-        std::ranges::any_of(spec_.linux_.namespaces, [](const oci::Namespace& each) {
-          return each.type == oci::NamespaceType::kPid;
-        });
+    record.own_pid_namespace = std::ranges::any_of(
+        spec_.linux_.namespaces,
+        [](const oci::Namespace& each) { return each.type == oci::NamespaceType::kPid; });
     TRY(directory.write_record(record));
     TRY(directory.write_config(oci::encode(spec_)));
     TRY_ASSIGN(const std::uint64_t start_time, start_time_of(made.init.pid()));
@@ -405,7 +397,8 @@ Result<void> check_foreign(const RunOptions& options, const Wish& wish, bool has
     return refuse("--security-opt landlock");
   if (options.time_offset && *options.time_offset != "host") return refuse("--time-offset");
   if (!wish.sharing.joined().empty()) return refuse("container:" + wish.sharing.joined());
-  if (!options.result_file.empty()) return refuse("--result", "bulkhead inspect tells how it ended");
+  if (!options.result_file.empty())
+    return refuse("--result", "bulkhead inspect tells how it ended");
   if (has_health_check) return refuse("a health check", "give --no-healthcheck");
   return {};
 }

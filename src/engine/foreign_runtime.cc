@@ -20,9 +20,7 @@ namespace {
 constexpr std::size_t kMostAnswer = 1 << 20;
 constexpr const char* kRuntimeFile = "runtime";
 
-std::string base_name(const std::string& program) {
-  return program.substr(program.rfind('/') + 1);
-}
+std::string base_name(const std::string& program) { return program.substr(program.rfind('/') + 1); }
 
 Result<Fd> make_buffer() {
   Fd buffer(::memfd_create("answer", MFD_CLOEXEC));
@@ -77,7 +75,9 @@ std::string last_message(std::string_view log) {
 
 // As Docker tells them apart: the standards have no other way.
 ErrorKind kind_of(std::string_view message) {
-  const auto says = [&](std::string_view words) { return message.find(words) != std::string::npos; };
+  const auto says = [&](std::string_view words) {
+    return message.find(words) != std::string::npos;
+  };
   if (says("executable file") || says("no such file or directory: unknown") ||
       (says("exec") && says("o such file or directory")))
     return ErrorKind::kCommandNotFound;
@@ -145,8 +145,8 @@ Result<void> call_runtime(const std::string& runroot, const std::string& program
   if (message.empty())
     message = WIFSIGNALED(status) ? "killed by signal " + std::to_string(WTERMSIG(status))
                                   : "exit code " + std::to_string(WEXITSTATUS(status));
-  return fail(kind_of(message), base_name(program) + " " + words.front() + ": " +
-                                    std::string(trim(message)));
+  return fail(kind_of(message),
+              base_name(program) + " " + words.front() + ": " + std::string(trim(message)));
 }
 
 std::string foreign_bundle(const std::string& runroot, std::string_view id) {

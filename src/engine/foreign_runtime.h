@@ -32,7 +32,8 @@ struct RuntimeStreams {
 // Runs `program` with --root and --log before `words`, and waits. Errors are in the runtime's own words;
 // that of a program that cannot be executed has its kind.
 Result<void> call_runtime(const std::string& runroot, const std::string& program,
-                          const std::vector<std::string>& words, const RuntimeStreams& streams = {});
+                          const std::vector<std::string>& words,
+                          const RuntimeStreams& streams = {});
 
 // The words before the command, for who executes it himself.
 std::vector<std::string> runtime_words(const std::string& runroot, const std::string& program);

@@ -15,8 +15,8 @@
 #include "json/writer.h"
 #include "oci/image.h"
 #include "oci/version.h"
-#include "storage/images.h"
 #include "storage/image_name.h"
+#include "storage/images.h"
 #include "supervise/journal_log.h"
 #include "sys/file.h"
 
@@ -47,7 +47,8 @@ void texts(json::Writer& writer, std::string_view name, const std::vector<std::s
 std::vector<std::string> security_options() {
   std::vector<std::string> options{"name=seccomp,profile=builtin", "name=userns", "name=cgroupns"};
   char answer[4];
-  const auto apparmor = read_small_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", answer);
+  const auto apparmor =
+      read_small_file_at(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", answer);
   if (apparmor && apparmor->starts_with('Y')) options.emplace_back("name=apparmor");
   if (exists("/sys/fs/selinux/enforce")) options.emplace_back("name=selinux");
   if (exists("/sys/kernel/security/landlock")) options.emplace_back("name=landlock");
@@ -66,7 +67,8 @@ void write_counts(json::Writer& writer, const std::vector<ListedContainer>& cont
   writer.member("Containers", containers.size());
   writer.member("ContainersRunning", running);
   writer.member("ContainersPaused", paused);
-  writer.member("ContainersStopped", static_cast<std::int64_t>(containers.size()) - running - paused);
+  writer.member("ContainersStopped",
+                static_cast<std::int64_t>(containers.size()) - running - paused);
 }
 
 void write_host(json::Writer& writer) {

@@ -111,7 +111,8 @@ supervise::LogEntry entry_of(const json::Value& value) {
   if (const std::string tag = field(value, "CONTAINER_TAG"); !tag.empty())
     entry.attributes.emplace_back("tag", tag);
   for (const json::Member& member : value.members())
-    if (is_attribute(member.key)) entry.attributes.emplace_back(member.key, field(value, member.key));
+    if (is_attribute(member.key))
+      entry.attributes.emplace_back(member.key, field(value, member.key));
   return entry;
 }
 
@@ -132,7 +133,8 @@ class Reader {
     if (!on) return false;
     const int status = journal.wait();
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
-      return fail(ErrorKind::kSystem, "journalctl failed: what is missing of this log is not known");
+      return fail(ErrorKind::kSystem,
+                  "journalctl failed: what is missing of this log is not known");
     return true;
   }
 
@@ -177,7 +179,8 @@ class Reader {
       for (std::size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
         if (!visit_line(std::string_view(text).substr(begin, end - begin))) return false;
       text.erase(0, begin);
-      if (text.size() > kMostLine) return fail(ErrorKind::kInvalid, "an entry of the journal is too long");
+      if (text.size() > kMostLine)
+        return fail(ErrorKind::kInvalid, "an entry of the journal is too long");
       pause();
     }
   }

@@ -54,8 +54,7 @@ Result<void> read_file_option(std::string_view option, std::string_view name,
       return refuse(option, "a number from 1 to 1000 is expected");
     log.most_files = *files;
   } else {
-    if (value != "true" && value != "false")
-      return refuse(option, "true or false is expected");
+    if (value != "true" && value != "false") return refuse(option, "true or false is expected");
     log.compress = value == "true";
   }
   return {};

@@ -10,10 +10,10 @@
 namespace bulkhead::engine {
 
 struct UnitWish {
-  std::string program;           // absolute
+  std::string program;              // absolute
   std::vector<std::string> global;  // --root and --runroot, where they are not the usual ones
-  std::string name;              // of the unit's file: "container-" and this
-  std::string container;         // what the commands call it
+  std::string name;                 // of the unit's file: "container-" and this
+  std::string container;            // what the commands call it
   std::string restart_policy = "on-failure";  // systemd's
   std::int64_t stop_seconds = 10;
   std::int64_t start_seconds = -1;  // -1: systemd's

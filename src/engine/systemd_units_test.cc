@@ -42,12 +42,14 @@ TEST(Unit, MakesTheContainerAnew) {
   wish.global = {"--root", "/data/my store"};
   wish.run_words = {"-e", "WORD=$x", "busybox", "sh", "-c", "sleep 5; exit"};
   const std::string text = unit_text(wish);
-  EXPECT_NE(text.find("\nExecStart=/usr/bin/bulkhead --root \"/data/my store\" run --rm --name web -e "
-                      "\"WORD=$$x\" busybox sh -c \"sleep 5; exit\"\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("\nExecStart=/usr/bin/bulkhead --root \"/data/my store\" run --rm --name web -e "
+                "\"WORD=$$x\" busybox sh -c \"sleep 5; exit\"\n"),
+      std::string::npos)
       << text;
-  EXPECT_NE(text.find("\nExecStartPre=-/usr/bin/bulkhead --root \"/data/my store\" rm --force web\n"),
-            std::string::npos);
+  EXPECT_NE(
+      text.find("\nExecStartPre=-/usr/bin/bulkhead --root \"/data/my store\" rm --force web\n"),
+      std::string::npos);
 }
 
 TEST(Unit, KnowsSystemdsRestartPolicies) {

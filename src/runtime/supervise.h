@@ -64,8 +64,8 @@ enum class SignalPolicy {
 class Chore {
  public:
   virtual ~Chore() = default;
-  virtual int wait_milliseconds() = 0;    // until act() is to be called; -1: not by time
-  virtual int descriptor() const = 0;  // act() is to be called when it is readable; -1: none
+  virtual int wait_milliseconds() = 0;  // until act() is to be called; -1: not by time
+  virtual int descriptor() const = 0;   // act() is to be called when it is readable; -1: none
   virtual void act() = 0;
 };
 

@@ -115,8 +115,9 @@ bool JournalLog::send(std::string_view line, bool error, bool partial) noexcept 
 
 void JournalLog::report_loss() noexcept {
   std::array<char, 96> text{};
-  const int size = std::snprintf(text.data(), text.size(), "bulkhead: %llu bytes of this log were lost",
-                                 static_cast<unsigned long long>(lost_bytes_));
+  const int size =
+      std::snprintf(text.data(), text.size(), "bulkhead: %llu bytes of this log were lost",
+                    static_cast<unsigned long long>(lost_bytes_));
   if (send({text.data(), static_cast<std::size_t>(size)}, true, false)) lost_bytes_ = 0;
 }
 

@@ -35,7 +35,8 @@ class Log {
  public:
   virtual ~Log() = default;
   // One line, or a part of one. What it fails at is counted, and said later.
-  virtual void add(std::string_view line, std::string_view stream, const timespec& now) noexcept = 0;
+  virtual void add(std::string_view line, std::string_view stream,
+                   const timespec& now) noexcept = 0;
   // Nothing more comes for now.
   virtual void flush() noexcept = 0;
   // Gives memory back after a flood.

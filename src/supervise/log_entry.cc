@@ -143,7 +143,8 @@ std::optional<LogEntry> decode_entry(std::string_view line) {
   const json::Value* const stream = document->root().find("stream");
   const json::Value* const time = document->root().find("time");
   if (text == nullptr || stream == nullptr || time == nullptr) return std::nullopt;
-  LogEntry entry{std::string(text->as_string()), stream->as_string() == "stderr",
+  LogEntry entry{std::string(text->as_string()),
+                 stream->as_string() == "stderr",
                  std::string(time->as_string()),
                  {}};
   if (const json::Value* const attributes = document->root().find("attrs"))

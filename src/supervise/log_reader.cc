@@ -55,7 +55,8 @@ Result<std::size_t> lines_before_tail(LogSource& source, std::size_t& lines) {
   for (;;) {
     TRY_ASSIGN(const std::size_t count, source.read(chunk));
     if (count == 0) break;
-    all += static_cast<std::size_t>(std::count(chunk.begin(), chunk.begin() + static_cast<off_t>(count), '\n'));
+    all += static_cast<std::size_t>(
+        std::count(chunk.begin(), chunk.begin() + static_cast<off_t>(count), '\n'));
   }
   TRY(source.rewind());
   const std::size_t wanted = std::min(all, lines);
@@ -99,7 +100,8 @@ Result<std::vector<LogSource>> LogReader::open_all() {
       files.push_back(*std::move(file));
     }
     struct stat current{};
-    if (tries == kMostTries || ::fstatat(directory_, kLogFile, &current, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (tries == kMostTries ||
+        ::fstatat(directory_, kLogFile, &current, AT_SYMLINK_NOFOLLOW) != 0 ||
         current.st_ino == files.front().inode())
       return files;
   }

@@ -29,11 +29,14 @@ struct GenerateOptions {
 
 std::vector<Option> generate_options(GenerateOptions& options) {
   return {
-      {"files", 'f', &options.files, "", "write a file in the working directory, and print its path"},
+      {"files", 'f', &options.files, "",
+       "write a file in the working directory, and print its path"},
       {"name", 'n', &options.by_name, "", "call the unit by the container's name, not by its id"},
-      {"new", 0, &options.anew, "", "make the container anew at each start, and remove it afterwards"},
+      {"new", 0, &options.anew, "",
+       "make the container anew at each start, and remove it afterwards"},
       {"restart-policy", 0, &options.restart_policy, "POLICY",
-       "systemd's: no, on-success, on-failure (default), on-abnormal, on-watchdog, on-abort, always"},
+       "systemd's: no, on-success, on-failure (default), on-abnormal, on-watchdog, on-abort, "
+       "always"},
       {"start-timeout", 0, &options.start_timeout, "SECONDS", "TimeoutStartSec= of the unit"},
       {"time", 't', &options.time, "SECONDS",
        "how long it may take to stop (default: the container's)"},
@@ -81,8 +84,7 @@ Result<std::string> unit_of(const Invocation& invocation, const ListedContainer&
                 "container " + quoted(container.name) + " runs in the foreground of a bulkhead run",
                 "run it with --detach");
   if (container.record->remove && !options.anew)
-    return fail(ErrorKind::kUsage,
-                "container " + quoted(container.name) + " goes when it stops",
+    return fail(ErrorKind::kUsage, "container " + quoted(container.name) + " goes when it stops",
                 "give --new, and the unit makes it anew; or run it without --rm");
   char program[PATH_MAX];
   const ssize_t size = ::readlink("/proc/self/exe", program, sizeof program - 1);
@@ -135,9 +137,10 @@ Result<int> generate(const Invocation& invocation) {
     return fail(ErrorKind::kUsage, "one container is expected",
                 "bulkhead generate systemd CONTAINER");
   if (!bulkhead::engine::is_unit_restart_policy(options.restart_policy))
-    return fail(ErrorKind::kUsage,
-                "--restart-policy " + quoted(options.restart_policy) + ": systemd has no such policy",
-                "it has no, on-success, on-failure, on-abnormal, on-watchdog, on-abort and always");
+    return fail(
+        ErrorKind::kUsage,
+        "--restart-policy " + quoted(options.restart_policy) + ": systemd has no such policy",
+        "it has no, on-success, on-failure, on-abnormal, on-watchdog, on-abort and always");
   const auto container = bulkhead::engine::find(invocation.store, words.positional[1]);
   if (!container) {
     print_error(container.error());

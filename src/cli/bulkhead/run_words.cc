@@ -52,8 +52,7 @@ class Filter {
   void letters(const std::string& word) {
     std::string kept = "-";
     for (std::size_t i = 1; i < word.size(); ++i) {
-      const Option* const option =
-          find([&](const Option& each) { return each.letter == word[i]; });
+      const Option* const option = find([&](const Option& each) { return each.letter == word[i]; });
       const bool keep = option == nullptr || !is_unwanted(*option);
       if (option == nullptr || !takes_value(*option)) {
         if (keep) kept += word[i];

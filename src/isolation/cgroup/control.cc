@@ -88,21 +88,26 @@ Result<void> CgroupSet::freeze() const {
               "pausing needs the cgroup v1 freezer, or cgroup v2 of Linux 5.2");
 }
 
+// Ours is frozen by v2 where there is one; beside it somebody else may have used v1's freezer.
 Result<void> CgroupSet::thaw() const {
-  if (const Group* group = unified(); group != nullptr && can_freeze_v2(group->directory)) {
-    TRY(write_value(group->directory, "cgroup.freeze", "0"));
-    (void)cgroup::wait_for_event(group->directory, "frozen", 0, kFreezeMilliseconds);
-    return {};
+  const Group* const v2 = unified();
+  const Group* const v1 = group_with("freezer");
+  const bool by_v2 = v2 != nullptr && can_freeze_v2(v2->directory);
+  if (!by_v2 && v1 == nullptr)
+    return fail(ErrorKind::kUnsupported, "the container has no group that can be thawed");
+  if (by_v2) {
+    TRY(write_value(v2->directory, "cgroup.freeze", "0"));
+    (void)cgroup::wait_for_event(v2->directory, "frozen", 0, kFreezeMilliseconds);
   }
-  if (const Group* group = group_with("freezer"))
-    return write_value(group->directory, "freezer.state", "THAWED");
-  return fail(ErrorKind::kUnsupported, "the container has no group that can be thawed");
+  if (v1 != nullptr && (!by_v2 || value_of(v1->directory, "freezer.state") != "THAWED"))
+    return write_value(v1->directory, "freezer.state", "THAWED");
+  return {};
 }
 
 Result<bool> CgroupSet::frozen() const {
   if (const Group* group = unified(); group != nullptr && can_freeze_v2(group->directory))
-    return cgroup::number_in(value_of(group->directory, "cgroup.events").value_or(""), "frozen") ==
-           1;
+    if (cgroup::number_in(value_of(group->directory, "cgroup.events").value_or(""), "frozen") == 1)
+      return true;
   if (const Group* group = group_with("freezer"))
     return value_of(group->directory, "freezer.state").value_or("THAWED") != "THAWED";
   return false;
