@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "engine/container_record.h"
+#include "engine/containers.h"
 #include "engine/events.h"
 #include "engine/prepare.h"
 #include "engine/registry.h"
@@ -166,6 +167,14 @@ HealthResult run(const StoreOptions& options, const std::string& id, const Healt
   return result;
 }
 
+void tell_of_health(const StoreOptions& options, const storage::Store& store, const std::string& id,
+                    Health health) {
+  const auto container = look_at(options, store, id);
+  if (container && *container)
+    record_event(options, EventSubject::of(**container),
+                 "health_status: " + std::string(name_of(health)));
+}
+
 }  // namespace
 
 Health run_health_check(const StoreOptions& options, const std::string& id,
@@ -186,12 +195,7 @@ Health run_health_check(const StoreOptions& options, const std::string& id,
   add_result(record, std::move(result), check, starting);
   // On a full disk the last result stays.
   (void)write_container_file(directory->get(), kHealthFile, encode(record));
-  if (record.health != before) {
-    // In the foreground there is no record yet.
-    const auto whole = read_container_record(directory->get()).value_or(std::nullopt);
-    record_event(options, whole ? EventSubject::of(*whole) : EventSubject{id, {}, {}, {}},
-                 "health_status: " + std::string(name_of(record.health)));
-  }
+  if (record.health != before) tell_of_health(options, *store, id, record.health);
   return record.health;
 }
 

@@ -51,6 +51,10 @@ def it_follows_what_the_check_says(host):
         until(lambda: health(host, "web")["Log"][0] != first, "the oldest goes")
         equal(len(health(host, "web")["Log"]), 5)
         expect("(healthy)" in host.good("ps", "--format", "{{.Status}}"), "ps")
+        told = host.good("events", "--since", "1h", "--until", "0s", "--filter", "container=web",
+                         "--format", "{{.Action}}").splitlines()
+        equal([line for line in told if line.startswith("health_status")][:2],
+              ["health_status: unhealthy", "health_status: healthy"])
         equal(host.good("ps", "-q", "--no-trunc", "--filter", "health=healthy"), identity)
         equal(host.good("ps", "-q", "--filter", "health=unhealthy"), "")
         equal(host.good("ps", "-q", "--filter", "health=none"), "")

@@ -123,7 +123,8 @@ def output_has_a_limit_when_it_is_detached_too(host):
 
 @suite.test
 def a_container_whose_monitor_is_killed_gets_a_new_one(host):
-    script = "trap 'exit 3' TERM; i=0; while :; do i=$((i+1)); echo $i; [ $((i % 100)) = 0 ] && sleep 0.01; done"
+    script = ("trap 'exit 3' TERM; i=0; "
+              "while :; do i=$((i+1)); echo $i; [ $((i % 100)) = 0 ] && sleep 0.01; done")
     with container(host, "--name", "again", "--log-opt", "max-size=-1",
                    command=("sh", "-c", script)) as identity:
         until(lambda: host.good("logs", "--tail", "1", "again"), "some output")
@@ -217,8 +218,9 @@ def the_journal_is_written_to(host):
 journal=$!
 trap 'kill $journal; wait $journal || true' EXIT
 i=0; while [ ! -S /run/systemd/journal/socket ]; do i=$((i+1)); [ $i -lt 500 ] || exit 91; sleep 0.02; done
-{bulkhead} run -d --name j --log-driver journald --label team=a --log-opt labels=team --log-opt tag=T-{{{{.Name}}}} \
-  busybox sh -c 'echo out; echo err >&2; printf part; head -c 300000 /dev/zero | tr "\\\\0" x; echo; sleep 0.2' >/dev/null
+{bulkhead} run -d --name j --log-driver journald --label team=a --log-opt labels=team \
+  --log-opt tag=T-{{{{.Name}}}} busybox sh -c \
+  'echo out; echo err >&2; printf part; head -c 300000 /dev/zero | tr "\\\\0" x; echo; sleep 0.2' >/dev/null
 {bulkhead} wait j
 echo ---
 journalctl --sync || true

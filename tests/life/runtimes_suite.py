@@ -128,7 +128,8 @@ def volumes_and_devices_are_seen_as_with_our_own(host, program):
     os.chown(place / "mine", 1000, 1000)
     if host.call("run", "--rm", "-v", f"{place}:/data", "busybox", "true").returncode != 0:
         raise Skip("this file system cannot be idmapped")
-    script = "stat -c %u /data/mine; cat /data/mine; touch /data/new 2>/dev/null && echo written; dd if=/dev/zero of=/dev/null count=1 2>/dev/null && echo read"
+    script = ("stat -c %u /data/mine; cat /data/mine; touch /data/new 2>/dev/null && echo written; "
+              "dd if=/dev/zero of=/dev/null count=1 2>/dev/null && echo read")
     for mode, expected in (("rw", "1000\ntextwritten\nread"), ("ro", "1000\ntextread")):
         done = host.call("run", "--rm", "--runtime", program, "-v", f"{place}:/data:{mode}", "busybox", "sh",
                          "-c", script)
@@ -164,9 +165,9 @@ def a_killed_start_leaves_nothing(host):
               "it can be removed", 60)
     left = list((host.runroot / "bundles").iterdir()) if (host.runroot / "bundles").exists() else []
     equal(left, [], "bundles")
-    state = json.loads(subprocess.run([program, "--root", str(host.runroot / "oci/runc"), "list", "-f", "json"],
-                                      capture_output=True, text=True, check=False).stdout or "null")
-    equal(state or [], [], "of runc")
+    listed = subprocess.run([program, "--root", str(host.runroot / "oci/runc"), "list", "-f", "json"],
+                            capture_output=True, text=True, check=False)
+    equal(json.loads(listed.stdout or "null") or [], [], "of runc")
 
 
 if __name__ == "__main__":
