@@ -9,7 +9,7 @@ from images import MEBIBYTE, Image, big_image, noise
 from registry_support import main
 from support.bundles import FULL
 from support.harness import Suite, equal, expect
-from support.kills import kill_within, settled, timed
+from support.kills import Kills, settled, timed
 
 suite = Suite("kill")
 ROUNDS = 500 if FULL else 8
@@ -30,19 +30,19 @@ def campaign(host, prepare, victim, look, finish):
         prepare(seed)
         times.append(timed(victim(seed), host.environment()))
         finish(seed)
-    hits = 0
+    kills = Kills(min(times))
     for number in range(ROUNDS):
         seed = number // EACH
         if number % EACH == 0:
             prepare(seed)
-        hits += kill_within(victim(seed), min(times), host.environment())
+        kills.kill(victim(seed), host.environment())
         settled(host.store)
         expect("The store is whole." in host.does("system", "check"), "system check")
         look(seed)
         if number % EACH == EACH - 1:
             finish(seed)
-    expect(hits >= ROUNDS // 4, f"only {hits} of {ROUNDS} kills met a living process")
-    print(f"{hits} of {ROUNDS} kills met a living process", flush=True)
+    print(f"{kills.hits} of {ROUNDS} kills met a living process", flush=True)
+    expect(kills.hits >= ROUNDS // 4, f"only {kills.hits} of {ROUNDS} kills met a living process")
     host.does("image", "prune", "--force")
     equal(host.partial(), {}, "partial blobs")
     equal(list((host.store / "staging").iterdir()), [], "staging")

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -302,6 +303,7 @@ def directories_without_entries_are_what_the_layers_below_say(store):
     with store.tree(NAME) as tree:
         equal(differences(expected, tree_of(tree)), [])
     store.check()
+    expect("The store is whole." in store.does("system", "check", "--contents"), "the same each time")
     # The control: without the layer that says it, it is something else.
     shutil.rmtree(pathlib.Path(
         store.inspect(NAME)["GraphDriver"]["Data"]["LowerDir"].split(":")[0]) / "group")
@@ -316,6 +318,11 @@ def directories_without_entries_are_what_the_layers_below_say(store):
 # --- the table -----------------------------------------------------------------------------------------
 
 
+def reason(text):
+    """Without the command and what is another one each time."""
+    return re.sub(r"sha256:[0-9a-f]{64}", "sha256:…", text.rpartition("⨯ ")[2]).strip()
+
+
 def table():
     lines = ["| Written by | as | " + " | ".join(READERS) + " |",
              "|---" * (2 + len(READERS)) + "|"]
@@ -328,8 +335,11 @@ def table():
             for kind, reader, found in exchange(store.directory, writer, everything=True):
                 text = "equal"
                 if found:
-                    notes.append(f"{writer}, {kind}, read by {reader}: " + "; ".join(found))
-                    text = f"differs ({len(notes)})"
+                    note = f"{reader}: " + reason("; ".join(found))
+                    if note not in notes:
+                        notes.append(note)
+                    text = "differs" if not found[0].startswith(UNREAD) else "not read"
+                    text += f" ({notes.index(note) + 1})"
                 rows.setdefault(kind, {})[reader] = text
         lines += [f"| {writer} | {kind} | " + " | ".join(row[each] for each in READERS) + " |"
                   for kind, row in rows.items()]
@@ -337,15 +347,27 @@ def table():
     return "\n".join(lines).rstrip() + "\n"
 
 
+def with_table(page, text):
+    head = page.partition(BEGIN)[0].rstrip("\n")
+    tail = page.partition(END)[2].lstrip("\n")
+    return f"{head}\n\n{BEGIN}\n{text}{END}\n{tail}"
+
+
+if FULL:
+    @suite.test
+    def the_document_says_what_is_found(_):
+        require_tools()
+        page = DOCUMENT.read_text(encoding="utf-8")
+        expect(with_table(page, table()) == page, "write it anew: exchange_suite.py --write")
+
+
 def document(arguments):
     text = table()
     if "--write" not in arguments:
         print(text)
         return 0
-    before = DOCUMENT.read_text(encoding="utf-8")
-    head = before.partition(BEGIN)[0].rstrip("\n")
-    tail = before.partition(END)[2].lstrip("\n")
-    DOCUMENT.write_text(f"{head}\n\n{BEGIN}\n{text}{END}\n{tail}", encoding="utf-8")
+    page = DOCUMENT.read_text(encoding="utf-8")
+    DOCUMENT.write_text(with_table(page, text), encoding="utf-8")
     return 0
 
 

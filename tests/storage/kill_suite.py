@@ -8,7 +8,7 @@ import sys
 
 from image_maker import Image, tar_of
 from store_support import FULL, Suite, equal, expect, main
-from support.kills import kill_within, settled, timed
+from support.kills import Kills, settled, timed
 
 suite = Suite("kill")
 ROUNDS = 500 if FULL else 12
@@ -25,18 +25,18 @@ def campaign(store, prepare, victim, kept):
     for _ in range(3):
         prepare()
         times.append(timed(victim))
-    longest = min(times)
-    hits = 0
+    kills = Kills(min(times))
     for _ in range(ROUNDS):
         prepare()
-        hits += kill_within(victim, longest)
+        kills.kill(victim)
         settled(store.root)
         store.check("after the kill")
         names = store.names()
         for name in kept:
             expect(name in names, f"{name} is lost: {names}")
             store.does("save", name, stdout=subprocess.DEVNULL)
-    expect(hits >= ROUNDS // 4, f"only {hits} of {ROUNDS} kills met a living process")
+    print(f"{kills.hits} of {ROUNDS} kills met a living process", flush=True)
+    expect(kills.hits >= ROUNDS // 4, f"only {kills.hits} of {ROUNDS} kills met a living process")
     store.does("image", "prune", "--force")
     equal([path.name for path in (store.root / "trash").iterdir()], ["spare"], "left in trash")
     for path in ("staging", "trash/spare", "claims"):
@@ -91,10 +91,10 @@ def repair_killed_at_any_moment(store):
         path.unlink(missing_ok=True)
 
     damage()
-    longest = timed(store.command("system", "check", "--repair")) * 1.2
+    kills = Kills(timed(store.command("system", "check", "--repair")) * 1.2)
     for _ in range(ROUNDS // 2):
         damage()
-        kill_within(store.command("system", "check", "--repair"), longest)
+        kills.kill(store.command("system", "check", "--repair"))
         settled(store.root)
     equal(store.call("system", "check", "--repair").returncode, 0)
     store.check("after the repairs")
