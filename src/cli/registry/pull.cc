@@ -9,18 +9,12 @@
 #include "cli/unpack/confinement.h"
 #include "storage/images.h"
 #include "storage/registry/endpoint.h"
+#include "storage/unpack/owners.h"
 
 namespace bulkhead::cli {
 namespace {
 
 using storage::Reference;
-
-Result<void> require_root() {
-  if (::geteuid() == 0) return {};
-  return fail(ErrorKind::kPermission,
-              "bulkhead pull needs to be root: the files of an image have "
-              "many owners");
-}
 
 std::string list_of(const std::vector<Reference>& references) {
   std::string text;
@@ -117,7 +111,7 @@ Result<void> pull_all_tags(const Context& context, storage::RegistryClient& clie
 }  // namespace
 
 Result<int> pull_command(const RegistryWords& words) {
-  TRY(require_root());
+  TRY(storage::require_owners("bulkhead pull"));
   if (words.names.size() != 1)
     return fail(ErrorKind::kUsage, "one image at a time", "bulkhead pull [OPTIONS] IMAGE");
   const std::string& name = words.names.front();

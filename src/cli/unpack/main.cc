@@ -34,6 +34,7 @@
 #include "storage/unpack/import_tree.h"
 #include "storage/unpack/limits_file.h"
 #include "storage/unpack/load.h"
+#include "storage/unpack/owners.h"
 #include "storage/unpack/repair_layers.h"
 #include "storage/unpack/save.h"
 
@@ -44,6 +45,7 @@ using Words = std::span<char* const>;
 
 constexpr int kProgress = 3;
 constexpr int kTarget = 4;
+constexpr std::string_view kUnpacking = "unpacking an image";
 
 int fail_with(const Error& error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
@@ -64,6 +66,7 @@ void note(const std::vector<std::string>& lines) {
 }
 
 Result<void> unpack(Words words, storage::Confinement& confinement) {
+  TRY(storage::require_owners(kUnpacking));
   TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
   const storage::Import wanted{words[0], words[1], words.size() == 3 ? words[2] : ""};
   TRY_ASSIGN(const auto notices, storage::import_image(wanted, confinement, limits));
@@ -72,6 +75,7 @@ Result<void> unpack(Words words, storage::Confinement& confinement) {
 }
 
 Result<void> load(Words words, storage::Confinement& confinement) {
+  TRY(storage::require_owners("bulkhead load"));
   storage::LoadSource source;
   source.input = STDIN_FILENO;
   if (words.size() == 2) source.path = words[1];
@@ -87,6 +91,7 @@ Result<void> load(Words words, storage::Confinement& confinement) {
 }
 
 Result<void> layers(Words words, storage::Confinement& confinement) {
+  TRY(storage::require_owners(kUnpacking));
   TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
   TRY_ASSIGN(const auto notes, storage::restore_layers(words[0], words[1], confinement, limits));
   note(notes);
@@ -124,6 +129,8 @@ Result<void> check(Words words, storage::Confinement& confinement) {
     options.repair |= word == "repair";
     options.contents |= word == "contents";
   }
+  if (options.repair || options.contents)
+    TRY(storage::require_owners("bulkhead system check --repair or --contents"));
   TRY_ASSIGN(const storage::ExtractLimits limits, storage::read_limits());
   TRY_ASSIGN(const auto report, storage::check_store(words[0], options, confinement, limits));
   for (const std::string& text : report.problems) std::printf("problem %s\n", text.c_str());
@@ -134,6 +141,7 @@ Result<void> check(Words words, storage::Confinement& confinement) {
 }
 
 Result<void> import(Words words, storage::Confinement& confinement) {
+  TRY(storage::require_owners("bulkhead import"));
   storage::TreeToImport tree;
   tree.input = STDIN_FILENO;
   tree.config = words[1];

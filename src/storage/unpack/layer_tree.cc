@@ -273,7 +273,8 @@ Result<Act> LayerTree::make_device(const EntryPath& path, const DeviceNode& node
 Result<void> LayerTree::make_whiteout(const std::string& parent_path, const std::string& name) {
   TRY_ASSIGN(const int parent, open_directory(parent_path));
   // Device 0:0 needs no CAP_MKNOD (Linux 5.8).
-  if (::mknodat(parent, name.c_str(), S_IFCHR, makedev(0, 0)) == 0) return {};
+  if (::mknodat(parent, name.c_str(), S_IFCHR, makedev(0, 0)) == 0)
+    return set_times(parent, name.c_str(), {});  // so that the layer is the same tree each time
   if (errno != EEXIST) return failed("mknod", name);
   struct stat status{};
   if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
