@@ -2,8 +2,8 @@
 #include <map>
 
 #include "base/text.h"
-#include "engine/image_choice.h"
 #include "engine/events.h"
+#include "engine/image_choice.h"
 #include "engine/image_filter.h"
 #include "engine/images.h"
 #include "engine/registry.h"

@@ -178,7 +178,6 @@ void write_host_details(json::Writer& writer, const oci::Spec& spec, const Given
   writer.member("CgroupParent", given.cgroup_parent);
   writer.member("OomScoreAdj", spec.process->oom_score_adj.value_or(0));
   writer.member("ShmSize", shm_size(spec));
-  writer.member("Runtime", "bulkhead");
   writer.key("Init");
   if (given.init)
     writer.boolean(true);
