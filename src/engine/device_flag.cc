@@ -18,7 +18,7 @@ bool is_access(std::string_view text) {
 }
 
 bool in_dev(std::string_view path) {
-  if (!path.starts_with("/dev/") || path.size() == 5) return false;
+  if (!path.starts_with("/dev/") || path.size() == 5 || path.contains('\0')) return false;
   return std::ranges::none_of(split(path, '/'), [](std::string_view part) { return part == ".."; });
 }
 

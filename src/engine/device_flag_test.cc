@@ -23,6 +23,8 @@ TEST(DeviceFlag, ReadsDevices) {
                            "/dev/fuse:/dev/x:", "/dev/fuse:/dev/x:q", "/dev/fuse:/:r",
                            "/dev/fuse:/dev/../x", "/dev/a:/dev/b:r:w", "/dev/fuse:"})
     EXPECT_FALSE(parse_device(text)) << text;
+  using namespace std::string_view_literals;
+  EXPECT_FALSE(parse_device("/dev/fuse\0x:m"sv));
 }
 
 TEST(DeviceFlag, ReadsRules) {
