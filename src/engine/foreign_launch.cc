@@ -273,6 +273,17 @@ class Launch {
         const auto found =
             std::ranges::find(list, mount.destination, &isolation::HandedMount::destination);
         if (found == list.end()) continue;
+        // A volume's is handed over as it is on the disk; a bind's has been seen to.
+        if (list.data() == container_.handed_mounts.data() && mount.uid_mappings) {
+          MountAttributes attributes;
+          attributes.set = MOUNT_ATTR_IDMAP;
+          attributes.user_namespace = users_.get();
+          if (const auto mapped =
+                  set_attributes(found->mount.get(), "", Recursion::kThisMount, attributes);
+              !mapped)
+            return std::unexpected(
+                Error(mapped.error()).within("--volume to " + quoted(mount.destination)));
+        }
         TRY(put(found->mount.get(), mount));
         break;
       }

@@ -5,12 +5,13 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
 
-from life_support import ENGINE_FAILURE, container, run_suite, until
+from life_support import ENGINE_FAILURE, IDLE, container, run_suite, until
 from support.harness import Skip, Suite, equal, expect
 from volumes_support import clear_volumes, data_of, make_image, volumes_of
 
@@ -84,6 +85,20 @@ def what_is_written_stays_and_belongs_to_whom_one_expects(host):
         equal(host.good("exec", two, "cat", "/x/file"), "kept\nmore")
         options = host.good("exec", one, "grep", " /data ", "/proc/mounts").split()[3].split(",")
         expect({"nosuid", "nodev"} <= set(options), options)
+    clear_volumes(host)
+
+
+@suite.test
+def another_runtime_is_given_them_too(host):
+    runtime = shutil.which("runc")
+    if runtime is None:
+        raise Skip("runc is not installed")
+    host.good("run", "-d", "--runtime", runtime, "--name", "foreign", "-v", "data:/data", "busybox", *IDLE)
+    host.good("exec", "foreign", "sh", "-c", "echo by >/data/file; chown 1000:7 /data/file")
+    host.good("rm", "-f", "foreign")
+    equal(says(host, "-v", "data:/d", "busybox", "stat", "-c", "%u:%g", "/d/file"), "1000:7")
+    status = os.stat(data_of(host, "data") / "file")
+    equal((status.st_uid, status.st_gid), (1000, 7), "on the disk")
     clear_volumes(host)
 
 
@@ -307,8 +322,8 @@ def export_and_import(host):
 @suite.test
 def events_and_copies_know_them(host):
     begin = int(time.time()) - 1
-    host.good("volume", "create", "data")
-    with container(host, "-v", "data:/d", "-v", "new:/n:ro") as identity:
+    host.good("volume", "create", "told")
+    with container(host, "-v", "told:/d", "-v", "fresh:/n:ro") as identity:
         host.good("exec", identity, "sh", "-c", "echo in >/d/file")
         host.good("cp", f"{identity}:/d/file", host.directory / "one")
         host.good("stop", "-t", "0", identity)
@@ -316,13 +331,14 @@ def events_and_copies_know_them(host):
         host.good("cp", host.directory / "two", f"{identity}:/d/three")
     equal((host.directory / "one").read_text(), "in\n")
     equal((host.directory / "two").read_text(), "in\n")
-    equal(os.stat(data_of(host, "data") / "three").st_uid, 0)
-    host.good("volume", "rm", "data", "new")
+    equal(os.stat(data_of(host, "told") / "three").st_uid, 0)
+    host.good("volume", "rm", "told", "fresh")
     lines = host.good("events", "--since", str(begin), "--until", str(int(time.time()) + 1), "--filter",
                       "type=volume", "--format", "{{json .}}").splitlines()
+    lines = [line for line in lines if json.loads(line)["Actor"]["ID"] in ("told", "fresh")]
     seen = [(event["Actor"]["ID"], event["Action"]) for event in map(json.loads, lines)]
-    equal(seen, [("data", "create"), ("new", "create"), ("data", "mount"), ("new", "mount"),
-                 ("data", "unmount"), ("new", "unmount"), ("data", "destroy"), ("new", "destroy")])
+    equal(seen, [("told", "create"), ("fresh", "create"), ("told", "mount"), ("fresh", "mount"),
+                 ("told", "unmount"), ("fresh", "unmount"), ("told", "destroy"), ("fresh", "destroy")])
     mounted = [event["Actor"]["Attributes"] for event in map(json.loads, lines)
                if event["Action"] == "mount"]
     equal([(one["destination"], one["read/write"], one["container"]) for one in mounted],
