@@ -86,7 +86,11 @@ def peers(machine):
             from docker_host import DockerHost
             try:
                 host = stack.enter_context(DockerHost(configuration="{}"))
-                os.environ["DOCKER_CONFIG"] = str(host.directory / "client")
+                # Podman reads it, too, and wants a file in it.
+                configuration = host.directory / "client"
+                configuration.mkdir(exist_ok=True)
+                (configuration / "config.json").write_text("{}", encoding="utf-8")
+                os.environ["DOCKER_CONFIG"] = str(configuration)
                 found.append(Peer("docker", host.command(), host.image))
             except (AssertionError, OSError) as error:
                 print(f"> docker is left out: {str(error)[-300:]}\n")
