@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kBufferSize = 256 * 1024;
 constexpr std::size_t kFlushAt = 64 * 1024;
-constexpr std::size_t kFlood = 8 * 1024;
+constexpr std::size_t kFlood = 4096;
 static_assert(kFlushAt + kMostEntry + kMostLogAttributes <= kBufferSize);
 
 // One for the process: a monitor has one log. Pages that nobody touches cost nothing.

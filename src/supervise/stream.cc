@@ -10,6 +10,7 @@ namespace bulkhead::supervise {
 namespace {
 
 constexpr std::size_t kFlood = 16 * 1024;
+constexpr std::size_t kPage = 4096;  // beyond it there is memory to be given back
 constexpr int kPipeSize = 1 << 20;
 
 // At most `most` bytes, and no part of a character.
@@ -25,6 +26,7 @@ std::size_t piece_of(std::string_view text, std::size_t most) noexcept {
 void Stream::open(Fd source) noexcept {
   source_ = std::move(source);
   held_ = fresh_ = 0;
+  widened_ = false;
   const int flags = ::fcntl(source_.get(), F_GETFL);
   if (flags >= 0) (void)::fcntl(source_.get(), F_SETFL, flags | O_NONBLOCK);
 }
@@ -35,10 +37,11 @@ Stream::Read Stream::read(std::size_t most) noexcept {
   fresh_ = count > 0 ? static_cast<std::size_t>(count) : 0;
   if (count < 0) return errno == EAGAIN || errno == EINTR ? Read::kNothing : Read::kEnd;
   if (count == 0) return Read::kEnd;
-  if (fresh_ >= kFlood && !flooded_) {
+  if (fresh_ > kPage) flooded_ = true;
+  if (fresh_ >= kFlood && !widened_) {
     // Who writes so much is stalled less often by a larger pipe; a terminal has none.
     (void)::fcntl(source_.get(), F_SETPIPE_SZ, kPipeSize);
-    flooded_ = true;
+    widened_ = true;
   }
   return fresh_ == room ? Read::kAll : Read::kSome;
 }

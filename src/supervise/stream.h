@@ -46,7 +46,8 @@ class Stream {
   Fd source_;
   std::size_t held_ = 0;   // of an unfinished line, at the beginning of the room
   std::size_t fresh_ = 0;  // after it
-  bool flooded_ = false;
+  bool flooded_ = false;   // more than a page of the room is in use
+  bool widened_ = false;   // the pipe
 };
 
 }  // namespace bulkhead::supervise
