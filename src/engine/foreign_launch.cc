@@ -373,6 +373,12 @@ class Launch {
           names.append(names.empty() ? "" : ",").append(name);
       record.cgroup_directories.push_back(names + ":" + group);
     }
+    // Beside v1 others freeze by v1's freezer, and that is what is to be asked; ours by v2.
+    const auto freezes = [](const std::string& entry) { return entry.starts_with("freezer:"); };
+    if (!program_.ends_with("/bulkhead-runtime") &&
+        std::ranges::any_of(record.cgroup_directories, freezes))
+      std::erase_if(record.cgroup_directories,
+                    [](const std::string& entry) { return entry.starts_with(':'); });
     record.own_pid_namespace = std::ranges::any_of(
         spec_.linux_.namespaces,
         [](const oci::Namespace& each) { return each.type == oci::NamespaceType::kPid; });
