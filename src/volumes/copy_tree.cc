@@ -96,7 +96,9 @@ class Copy {
           "give the mount the option nocopy");
     TRY_ASSIGN(const std::vector<std::string> names, list_directory(source, "."));
     for (const std::string& name : names) {
-      auto done = entry(source, target, name, path.empty() ? name : path + "/" + name, depth);
+      std::string inside = path;
+      inside.append(inside.empty() ? "" : "/").append(name);
+      auto done = entry(source, target, name, inside, depth);
       if (!done) return done;
     }
     return copy_metadata(source, target);

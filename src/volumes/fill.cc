@@ -1,11 +1,11 @@
 #include "volumes/fill.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -75,7 +75,7 @@ Result<void> fill(int root, int data, const std::function<Result<void>(int direc
   if (written && ::renameat2(root, made.name.c_str(), root, kFilled, RENAME_NOREPLACE) != 0)
     written = std::unexpected(Error(SysError{"rename", errno, "filling the volume"}));
   if (!written) {
-    (void)remove_tree_at(root, made.name.c_str());
+    [[maybe_unused]] const auto removed = remove_tree_at(root, made.name.c_str());
     return written;
   }
   return move_entries(root, data);

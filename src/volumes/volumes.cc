@@ -1,12 +1,12 @@
 #include "volumes/volumes.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 
 #include "base/text.h"
 #include "storage/layout.h"
@@ -190,7 +190,7 @@ Result<bool> create(int store, const Volume& wanted) {
                           RENAME_NOREPLACE) == 0)
     return true;
   if (done && errno != EEXIST) done = std::unexpected(Error(SysError{"rename", errno, kVolumes}));
-  (void)remove_tree_at(parent.get(), made.name.c_str());
+  [[maybe_unused]] const auto removed = remove_tree_at(parent.get(), made.name.c_str());
   if (!done) return std::unexpected(std::move(done).error());
   return compare(store, wanted);
 }
