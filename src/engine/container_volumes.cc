@@ -157,10 +157,10 @@ Result<void> add_inherited_volumes(const StoreOptions& options, const storage::S
   for (const std::string& text : wish.volumes_from)
     TRY(add_from(options, store, text, places, wish));
   for (const auto& [place, nothing] : image.config.volumes) {
-    std::string destination = isolation::clean_path(place);
-    if (!place.starts_with('/')) destination = isolation::clean_path("/" + place);
-    if (auto checked = check_container_path("the image's volume", destination); !checked)
+    const std::string said = place.starts_with('/') ? place : "/" + place;
+    if (auto checked = check_container_path("the image's volume", said); !checked)
       return std::unexpected(std::move(checked).error().with_kind(ErrorKind::kInvalid));
+    const std::string destination = isolation::clean_path(said);
     // Docker ignores these, too: the whole root is no volume.
     if (destination == "/" || !places.insert(destination).second) continue;
     if (wish.untrusted) {
