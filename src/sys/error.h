@@ -19,9 +19,9 @@ struct SysError {
   int error = 0;
   const char* subject = nullptr;
 
-  // "open \"/proc\": Permission denied", with the ErrorKind that the errno implies.
-  operator Error()
-      const;  // NOLINT(google-explicit-constructor): TRY crosses from SysResult to Result
+  // "open \"/proc\": Permission denied", with the ErrorKind that the errno implies. Implicit: TRY crosses
+  // from SysResult to Result.
+  operator Error() const;  // NOLINT(google-explicit-constructor)
 };
 
 template <class T = void>

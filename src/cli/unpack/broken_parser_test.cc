@@ -29,6 +29,7 @@
 #include <set>
 
 #include "cli/unpack/confinement.h"
+#include "cli/unpack/sanitized_testing.h"
 #include "storage/unpack/decompress.h"
 #include "storage/unpack/extract.h"
 #include "storage/unpack/layout_testing.h"
@@ -249,6 +250,7 @@ class BrokenParser : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    if (kSanitized) GTEST_SKIP() << "a sanitizer maps more memory than a worker may have";
     ::signal(SIGPIPE, SIG_IGN);
     char name[] = "/tmp/bulkhead-broken-XXXXXX";
     top_ = ::mkdtemp(name);

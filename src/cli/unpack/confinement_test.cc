@@ -15,23 +15,13 @@
 #include <cstdlib>
 #include <functional>
 
+#include "cli/unpack/sanitized_testing.h"
 #include "sys/tree.h"
 
 namespace bulkhead::cli {
 namespace {
 
 using storage::WorkerKind;
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define BULKHEAD_IS_SANITIZED 1
-#endif
-#endif
-#ifdef BULKHEAD_IS_SANITIZED
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr int kDid = 0;       // the deed was done
 constexpr int kCouldNot = 1;  // the kernel said no
