@@ -127,8 +127,10 @@ def engines():
         podman = stack.enter_context(PodmanHost(runtime="runc")) if ASK_PODMAN else None
         bulkhead = LifeHost(stack.enter_context(Workshop()))
         stack.callback(bulkhead.remove_all)
-        loaded = bulkhead.good("load", "--input", engine_support.image_file()).split(":")[-1]
+        loaded = bulkhead.good("load", "--input", engine_support.image_file()).split(": ")[-1]
         bulkhead.good("tag", loaded, IMAGE)
+        if not loaded.startswith("sha256:"):
+            bulkhead.good("rmi", loaded)
         archive = bulkhead.directory / "image.tar"
         bulkhead.good("save", "--output", archive, IMAGE)
         for host in filter(None, (docker, podman)):
