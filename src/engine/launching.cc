@@ -182,6 +182,8 @@ Result<void> launch_foreign_for_monitor(const ToLaunch& container, supervise::La
 
 Result<void> launch_for_monitor(const ToLaunch& container, const supervise::Handover& handover) {
   TRY(check_log(container.record.log));
+  // A monitor's mask, which a restart has, would hide the container's own groups from it (cgroup v2).
+  TRY(set_umask(0022));
   supervise::Launched launched;
   launched.settings = settings_of(container.record);
   TRY(arrange_streams(container, launched));

@@ -51,6 +51,8 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
   runtime::CreateOptions create;
   create.common.state_root = state_root_of(options.store);
   create.id = prepared.circumstances.id;
+  // Under a stricter mask of the caller's the container could not look into its own groups (cgroup v2).
+  TRY_ASSIGN(const mode_t mask, set_umask(0022));
   auto container = runtime::make_container({.options = create,
                                             .spec = composed.spec,
                                             .config_json = oci::encode(composed.spec),
@@ -65,6 +67,7 @@ Result<runtime::Container> launch(Prepared& prepared, const RunOptions& options,
                                             // Nobody else would keep its limits of time, or
                                             // give back what it has of the host.
                                             .dies_with_us = true});
+  TRY(set_umask(mask));
   if (!container)
     return std::unexpected(
         explain_launch_failure(std::move(container).error(), prepared.wish.volumes));
