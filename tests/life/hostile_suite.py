@@ -46,7 +46,7 @@ def a_fork_bomb_gets_no_further_than_its_limit(host):
         # Others live on beside it, and it can be looked at and ended.
         equal(host.good("run", "--rm", "busybox", "echo", "here"), "here")
         equal(host.status("bomb"), "running")
-        expect(len(host.good("top", "bomb").splitlines()) > 10, "top")
+        expect(len(host.good("top", "bomb").splitlines()) > 1, "top")
         host.good("stop", "-t", "30", "bomb")
         equal(host.told("bomb", "{{.State.ExitCode}}"), "143")
         equal([line for line in processes_of(identity) if "bulkhead-monitor" not in line], [], "left")
