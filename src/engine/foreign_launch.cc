@@ -2,23 +2,20 @@
 
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <cstring>
 #include <optional>
 #include <span>
 
 #include "base/text.h"
 #include "engine/foreign_runtime.h"
+#include "engine/foreign_terminal.h"
 #include "engine/overlay_root.h"
 #include "engine/prepare.h"
 #include "isolation/cgroup/discover.h"
+#include "isolation/mounts/parent_mounts.h"
 #include "oci/encode.h"
 #include "policy/enforce.h"
 #include "runtime/record.h"
@@ -31,101 +28,11 @@ namespace {
 
 // What every runtime of these years knows; nothing that we write needs a later one.
 constexpr const char* kSpecVersion = "1.0.2";
-constexpr int kTerminalMilliseconds = 10'000;
 
 std::unexpected<Error> refuse(std::string_view what, std::string hint = {}) {
   return fail(ErrorKind::kUnsupported, std::string(what) + " needs Bulkhead's own runtime",
               std::move(hint));
 }
-
-// A user namespace with the container's maps, through which its files are seen; it lives as long as the
-// descriptor.
-Result<Fd> make_user_namespace(const oci::Linux& config) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(Error(SysError{"pipe2", errno}));
-  const Fd read_end(ends[0]);
-  Fd write_end(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return std::unexpected(Error(SysError{"fork", errno}));
-  if (pid == 0) {
-    const char answer = ::unshare(CLONE_NEWUSER) == 0 ? 'y' : 'n';
-    (void)!::write(write_end.get(), &answer, 1);
-    for (;;) ::pause();
-  }
-  write_end.reset();
-  const auto end = [&](Result<Fd> result) {
-    (void)::kill(pid, SIGKILL);
-    (void)::waitpid(pid, nullptr, 0);
-    return result;
-  };
-  char answer = 'n';
-  if (::read(read_end.get(), &answer, 1) != 1 || answer != 'y')
-    return end(fail(ErrorKind::kUnsupported, "no user namespace can be made"));
-  const std::string proc = "/proc/" + std::to_string(pid) + "/";
-  const auto write_map = [&](const char* file, const std::vector<oci::IdMapping>& mappings) {
-    std::string text;
-    for (const oci::IdMapping& map : mappings)
-      text += std::to_string(map.container_id) + " " + std::to_string(map.host_id) + " " +
-              std::to_string(map.size) + "\n";
-    return write_file_at(AT_FDCWD, (proc + file).c_str(), text);
-  };
-  for (const auto& [file, map] :
-       {std::pair("uid_map", &config.uid_mappings), {"gid_map", &config.gid_mappings}})
-    if (auto written = write_map(file, *map); !written)
-      return end(std::unexpected(Error(written.error()).within(file)));
-  auto opened = open_at(AT_FDCWD, (proc + "ns/user").c_str(), O_RDONLY);
-  if (!opened) return end(std::unexpected(Error(opened.error())));
-  return end(*std::move(opened));
-}
-
-// The console socket: the runtime sends the terminal's master to it.
-class TerminalReceiver {
- public:
-  // In the bundle; its path is short, because the bundle's own may be longer than an address holds.
-  Result<std::string> listen(int bundle) {
-    socket_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const std::string path =
-        "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(bundle) + "/console";
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    if (!socket_ ||
-        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(socket_.get(), 1) != 0)
-      return std::unexpected(Error(SysError{"bind", errno, "the console socket"}));
-    const timeval patience{kTerminalMilliseconds / 1000, 0};
-    (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return path;
-  }
-
-  Result<Fd> receive() const {
-    const Fd peer(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!peer) return std::unexpected(Error(SysError{"accept4", errno}).within("the terminal"));
-    char name[256];
-    union {
-      cmsghdr header;
-      char space[CMSG_SPACE(sizeof(int))];
-    } control{};
-    iovec part{name, sizeof name};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.space;
-    message.msg_controllen = sizeof control.space;
-    if (::recvmsg(peer.get(), &message, MSG_CMSG_CLOEXEC) < 0)
-      return std::unexpected(Error(SysError{"recvmsg", errno}).within("the terminal"));
-    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
-        header->cmsg_len != CMSG_LEN(sizeof(int)))
-      return fail(ErrorKind::kInvalid, "the runtime has sent no terminal");
-    int number = -1;
-    std::memcpy(&number, CMSG_DATA(header), sizeof number);
-    return Fd(number);
-  }
-
- private:
-  Fd socket_;
-};
 
 class Launch {
  public:
@@ -175,7 +82,8 @@ class Launch {
 
   Result<ForeignContainer> make() {
     if (!spec_.linux_.uid_mappings.empty()) {
-      TRY_ASSIGN(users_, make_user_namespace(spec_.linux_));
+      TRY_ASSIGN(users_, isolation::make_user_namespace(spec_.linux_.uid_mappings,
+                                                        spec_.linux_.gid_mappings));
     }
     // Detached copies can be made of mounts of one's own namespace alone: before it is left.
     OverlayRoot root(container_.snapshot);
