@@ -1,7 +1,6 @@
 #include "engine/copy_confinement.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "isolation/no_new_privileges/no_new_privileges.h"
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"
+#include "sys/resource_limit.h"
 
 namespace bulkhead::engine {
 namespace {
@@ -53,27 +53,6 @@ oci::Spec worker_spec() {
   return spec;
 }
 
-Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
-  struct rlimit now{};
-  if (::getrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"getrlimit", errno, name}));
-  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
-  if (::setrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"setrlimit", errno, name}));
-  return {};
-}
-
-template <class Layer>
-Result<void> enter_and_verify(const isolation::Request& request, const isolation::HostFacts& host,
-                              isolation::ChildContext& child) {
-  TRY(isolation::enter_layer<Layer>(request, host, child));
-  auto plan = Layer::describe(request, host);
-  if (!plan) return std::unexpected(std::move(plan).error());
-  if (const auto holds = Layer::verify(*plan, child); !holds)
-    return std::unexpected(Error(holds.error()).within(Layer::kName));
-  return {};
-}
-
 }  // namespace
 
 Result<CopyConfinement> CopyConfinement::prepare() {
@@ -87,11 +66,11 @@ Result<void> CopyConfinement::enter(unsigned first_unused) && {
   const isolation::Request request{.spec = spec, .container_id = "copy", .bundle = "/"};
   isolation::ChildContext child;
   child.proc = proc_.get();
-  TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
-  TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
-  TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", kMostFiles));
-  TRY(enter_and_verify<isolation::Capabilities>(request, host_, child));
-  TRY(enter_and_verify<isolation::NoNewPrivileges>(request, host_, child));
+  TRY(lower_limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
+  TRY(lower_limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  TRY(lower_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", kMostFiles));
+  TRY(isolation::enter_and_verify_layer<isolation::Capabilities>(request, host_, child));
+  TRY(isolation::enter_and_verify_layer<isolation::NoNewPrivileges>(request, host_, child));
   proc_.reset();
   child.proc = -1;
   if (::close_range(first_unused, ~0U, 0) != 0)

@@ -17,4 +17,16 @@ Result<void> enter_layer(const Request& request, const HostFacts& host, ChildCon
   return {};
 }
 
+// And asks the kernel about it: needs `child.proc`.
+template <class Layer>
+Result<void> enter_and_verify_layer(const Request& request, const HostFacts& host,
+                                    ChildContext& child) {
+  TRY(enter_layer<Layer>(request, host, child));
+  auto plan = Layer::describe(request, host);
+  if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
+  if (const auto holds = Layer::verify(*plan, child); !holds)
+    return std::unexpected(Error(holds.error()).within(Layer::kName));
+  return {};
+}
+
 }  // namespace bulkhead::isolation

@@ -3,18 +3,19 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "isolation/capabilities/capabilities.h"
+#include "isolation/enter_layer.h"
 #include "isolation/identity/identity.h"
 #include "isolation/landlock/landlock.h"
 #include "isolation/no_new_privileges/no_new_privileges.h"
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"
 #include "sys/mount_api.h"
+#include "sys/resource_limit.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -130,19 +131,12 @@ class Locksmith {
   }
 
   template <class Layer>
-  Result<typename Layer::Plan> lock() {
-    auto plan = Layer::describe(request_, host_);
-    if (!plan) return std::unexpected(std::move(plan).error().within(Layer::kName));
-    if (const auto applied = Layer::apply(*plan, child_); !applied)
-      return std::unexpected(Error(applied.error()).within(Layer::kName));
-    return plan;
+  Result<void> lock() {
+    return isolation::enter_layer<Layer>(request_, host_, child_);
   }
   template <class Layer>
   Result<void> lock_and_verify() {
-    TRY_ASSIGN(const auto plan, lock<Layer>());
-    if (const auto held = Layer::verify(plan, child_); !held)
-      return std::unexpected(Error(held.error()).within(Layer::kName));
-    return {};
+    return isolation::enter_and_verify_layer<Layer>(request_, host_, child_);
   }
   void close_proc() {
     proc_.reset();
@@ -155,16 +149,6 @@ class Locksmith {
   isolation::ChildContext child_;
   Fd proc_;
 };
-
-Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
-  struct rlimit now{};
-  if (::getrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"getrlimit", errno, name}));
-  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
-  if (::setrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"setrlimit", errno, name}));
-  return {};
-}
 
 Result<void> leave_the_host(NetworkWorker worker) {
   const bool fetcher = worker == NetworkWorker::kFetcher;
@@ -190,10 +174,10 @@ Result<void> confine(NetworkWorker worker) {
   const oci::Spec spec = spec_of(worker);
   const isolation::Request request{.spec = spec, .container_id = "registry", .bundle = "/"};
   Locksmith locksmith(request, *host);
-  TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
-  TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
-  TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 64));
-  TRY(limit(RLIMIT_FSIZE, "RLIMIT_FSIZE", 0));
+  TRY(lower_limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
+  TRY(lower_limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  TRY(lower_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 64));
+  TRY(lower_limit(RLIMIT_FSIZE, "RLIMIT_FSIZE", 0));
   if (::geteuid() == 0) {
     TRY(leave_the_host(worker));
     TRY(locksmith.lock_and_verify<isolation::Identity>());

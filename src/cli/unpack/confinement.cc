@@ -4,7 +4,6 @@
 #include <grp.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "isolation/capabilities/capabilities.h"
@@ -14,6 +13,7 @@
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"
 #include "sys/mount_api.h"
+#include "sys/resource_limit.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -77,16 +77,6 @@ oci::Spec worker_spec(WorkerKind kind) {
   return spec;
 }
 
-Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
-  struct rlimit now{};
-  if (::getrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"getrlimit", errno, name}));
-  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
-  if (::setrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"setrlimit", errno, name}));
-  return {};
-}
-
 // The working directory as root, on a mount of its own that nobody else sees: there, a device node of
 // the layer opens no device, and its programs do not run.
 Result<void> enter_layer_directory() {
@@ -108,10 +98,10 @@ Result<void> leave_the_host(WorkerKind kind) {
 
 Result<void> bound_resources() {
   if (::setgroups(0, nullptr) != 0) return std::unexpected(Error(SysError{"setgroups", errno}));
-  TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
-  TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  TRY(lower_limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
+  TRY(lower_limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
   // 64 levels of removal and a few files.
-  return limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 64);
+  return lower_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 64);
 }
 
 }  // namespace

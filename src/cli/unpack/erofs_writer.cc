@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "isolation/seccomp/seccomp.h"
 #include "sys/file.h"
 #include "sys/mount_api.h"
+#include "sys/resource_limit.h"
 
 namespace bulkhead::cli {
 namespace {
@@ -197,16 +197,6 @@ Result<void> enter_root(int layer, int output) {
   return {};
 }
 
-Result<void> limit(__rlimit_resource resource, const char* name, rlim_t most) {
-  struct rlimit now{};
-  if (::getrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"getrlimit", errno, name}));
-  now.rlim_cur = now.rlim_max = std::min(now.rlim_max, most);
-  if (::setrlimit(resource, &now) != 0)
-    return std::unexpected(Error(SysError{"setrlimit", errno, name}));
-  return {};
-}
-
 }  // namespace
 
 Result<void> LayeredErofsWriter::enter(int layer, int output) {
@@ -217,9 +207,9 @@ Result<void> LayeredErofsWriter::enter(int layer, int output) {
   child.proc = proc.get();
   TRY(enter_root(layer, output));
   if (::setgroups(0, nullptr) != 0) return std::unexpected(Error(SysError{"setgroups", errno}));
-  TRY(limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
-  TRY(limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
-  TRY(limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 1024));
+  TRY(lower_limit(RLIMIT_AS, "RLIMIT_AS", kMostMemory));
+  TRY(lower_limit(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  TRY(lower_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 1024));
   TRY(enter_layer<isolation::Capabilities>(request, host_, child));
   TRY(enter_layer<isolation::NoNewPrivileges>(request, host_, child));
   child.proc = -1;
