@@ -18,9 +18,12 @@ constexpr std::size_t kMostAtOnce = 64;
 // That it was stopped is the machine's doing, and no wish of its user's.
 Result<void> forget_the_stop(const StoreOptions& options, const std::string& id) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
-  TRY_ASSIGN(const auto held, wait_for_container(store.get(), id));
-  // With --rm it is gone.
-  if (!held) return {};
+  const auto held = hold_container(store.get(), id);
+  // With --rm it is gone; and whoever holds it has started it since.
+  if (!held &&
+      (held.error().kind() == ErrorKind::kNotFound || held.error().kind() == ErrorKind::kState))
+    return {};
+  if (!held) return std::unexpected(held.error());
   TRY_ASSIGN(LifeRecord life, read_life_record(held->get()));
   life.stopped_by_user = false;
   return write_life_record(held->get(), life);

@@ -3,6 +3,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 #include "base/text.h"
 #include "engine/adopting.h"
 #include "engine/container_volumes.h"
@@ -27,6 +30,9 @@
 
 namespace bulkhead::engine {
 namespace {
+
+// How long a start waits for another command that holds the container.
+constexpr std::chrono::seconds kPatience{10};
 
 // What every way to a container has in common: everything that it is, in the store.
 struct Made {
@@ -125,26 +131,35 @@ void set_clocks(oci::Spec& spec) {
   }
 }
 
+// Somebody may hold it for a moment: a start that is under way, a copy.
+Result<Fd> take_for_start(const StoreOptions& options, const storage::Store& store,
+                          const std::string& id) {
+  using namespace std::chrono_literals;
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    auto held = hold_container(store.get(), id);
+    if (held || held.error().kind() != ErrorKind::kState) return held;
+    const auto now = look_at(options, store, id);
+    const bool rests =
+        now && *now &&
+        ((*now)->status == ContainerStatus::kExited || (*now)->status == ContainerStatus::kCreated);
+    if (!rests)
+      return fail(ErrorKind::kState,
+                  "container " + quoted(id.substr(0, 12)) + " is running already");
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail(ErrorKind::kState,
+                  "container " + quoted(id.substr(0, 12)) + " is in the hands of another command",
+                  "try again when that has ended: bulkhead cp holds what it copies from or to");
+    std::this_thread::sleep_for(2ms);
+  }
+}
+
 Result<void> Running::start(const supervise::Handover& handover, std::uint32_t restarts) {
   TRY_ASSIGN(const storage::Store store, storage::Store::open(store_.root));
   // A monitor that starts its container again holds the lock already, and we share it.
   Fd directory;
   if (restarts == 0) {
-    auto held = hold_container(store.get(), id_);
-    if (!held && held.error().kind() == ErrorKind::kState) {
-      const auto now = look_at(store_, store, id_);
-      if (now && *now &&
-          ((*now)->status == ContainerStatus::kExited ||
-           (*now)->status == ContainerStatus::kCreated))
-        return fail(
-            ErrorKind::kState,
-            "container " + quoted(id_.substr(0, 12)) + " is in the hands of another command",
-            "try again when that has ended: bulkhead cp holds what it copies from or to");
-      return fail(ErrorKind::kState,
-                  "container " + quoted(id_.substr(0, 12)) + " is running already");
-    }
-    if (!held) return std::unexpected(std::move(held).error());
-    directory = *std::move(held);
+    TRY_ASSIGN(directory, take_for_start(store_, store, id_));
   } else {
     TRY_ASSIGN(directory, open_container(store.get(), id_));
   }

@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include "base/text.h"
 #include "engine/detached.h"
@@ -56,11 +58,21 @@ bool ends_within(const PidFd& process, std::int64_t milliseconds) {
   }
 }
 
-// Until whoever stands by the container has written down its end and gone.
+// After the end of its first process: until whoever stood by the container has written that down and
+// gone. Somebody else may have started it again by then, and stands by it as long as that one lives: so
+// that the lock is tried, and not waited for.
 Result<void> wait_until_settled(const StoreOptions& options, const std::string& id) {
+  using namespace std::chrono_literals;
   TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
-  {
-    TRY_ASSIGN(const auto held, wait_for_container(store.get(), id));
+  for (std::chrono::microseconds pause = 250us;;
+       pause = std::min<std::chrono::microseconds>(2 * pause, 5ms)) {
+    const auto held = hold_container(store.get(), id);
+    if (held) break;
+    if (held.error().kind() == ErrorKind::kNotFound) return {};
+    if (held.error().kind() != ErrorKind::kState) return std::unexpected(held.error());
+    const auto init = hold_init(options, id);
+    if (init && !init->has_exited()) return {};
+    std::this_thread::sleep_for(pause);
   }
   return repair(options, id);
 }
@@ -162,7 +174,13 @@ namespace {
 // In the foreground of somebody's `bulkhead run`, or left alone by a monitor that was killed.
 Result<int> wait_without_monitor(const StoreOptions& options, const ListedContainer& container) {
   const auto init = hold_init(options, container.id);
-  if (init) (void)ends_within(*init, -1);
+  if (init) {
+    (void)ends_within(*init, -1);
+  } else {
+    // It is on its way: the lock comes free at its end.
+    TRY_ASSIGN(const storage::Store store, storage::Store::open(options.root));
+    TRY(wait_for_container(store.get(), container.id));
+  }
   TRY(wait_until_settled(options, container.id));
   if (init)
     if (const auto status = init->wait_status_of_stranger())

@@ -85,6 +85,8 @@ def normal(words, text):
         text = text.replace("0001-01-01T00:00:00Z", "<never>")
     for pattern, replacement in PATTERNS:
         text = re.sub(pattern, replacement, text)
+    # Docker tells labels in whatever order.
+    text = re.sub(r"\b\w+=\w+(?:,\w+=\w+)+", lambda labels: ",".join(sorted(labels[0].split(","))), text)
     if "\n" in text.strip() or words[0] in ("ps", "images"):
         text = re.sub(r"  +", "  ", text)  # the widths of columns
     return text.rstrip("\n")

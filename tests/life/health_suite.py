@@ -7,7 +7,7 @@ import pathlib
 import sys
 import time
 
-from life_support import (IDLE, container, image_with_config, nothing_left, popen, processes_of,
+from life_support import (IDLE, container, image_with_config, nothing_left, own_memory, popen, processes_of,
                           run_suite, until)
 from support.harness import Suite, equal, expect
 
@@ -223,8 +223,7 @@ def the_monitor_stays_small(host):
         becomes(host, "small", "healthy")
         seen = health(host, "small")["Log"][-1]["Start"]
         until(lambda: health(host, "small")["Log"][0]["Start"] > seen, "some checks")
-        rollup = pathlib.Path(f"/proc/{host.monitor(identity)}/smaps_rollup").read_text()
-        used = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Anonymous:"))
+        used = own_memory(host.monitor(identity))
         print(f"  monitor with health checks: {used} KiB of its own")
         expect(used <= 100, f"{used} KiB")
 
