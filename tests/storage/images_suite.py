@@ -251,7 +251,11 @@ def inspects_with_dockers_fields(store):
     equal(seen["Id"], "sha256:" + image.id)
     equal(seen["RepoTags"], ["one:1", "two:2"])
     equal(seen["RepoDigests"], [])
-    equal(seen["Config"], image.config["config"])
+    # As Docker: all fields of a configuration, whatever the image says.
+    said = image.config["config"]
+    equal({name: seen["Config"].get(name) for name in said}, said)
+    equal({name: value for name, value in seen["Config"].items() if value and name not in said}, {})
+    expect({"Hostname", "Tty", "Volumes", "OnBuild"} <= set(seen["Config"]), seen["Config"])
     equal((seen["Os"], seen["Architecture"]), ("linux", image.config["architecture"]))
     equal(seen["Created"], image.config["created"])
     equal(seen["RootFS"], {"Type": "layers", "Layers": image.config["rootfs"]["diff_ids"]})
@@ -289,7 +293,7 @@ def says_how_much_room_it_takes(store):
     load(store, Image(base, tar_of(("2", b"2" * 7000))), "two:1")
     rows = [json.loads(line) for line in store.does("system", "df", "--format", "json").splitlines()]
     equal([row["Type"] for row in rows],
-          ["Images", "Containers", "Images by path", "Broken downloads"])
+          ["Images", "Containers", "Local Volumes", "Images by path", "Broken downloads"])
     equal((rows[0]["TotalCount"], rows[0]["Active"]), ("2", "0"))
     expect(rows[0]["Reclaimable"].endswith("(100%)"), rows[0])
     detail = store.does("system", "df", "-v")
