@@ -72,17 +72,20 @@ def podman(machine):
 
 
 @contextlib.contextmanager
-def peers(machine):
-    """Those that there are, with everything of theirs removed at the end."""
+def peers(machine, alone):
+    """Those that there are, with everything of theirs removed at the end; `alone`: without any beside ours."""
     os.environ.setdefault("BULKHEAD_BUILD", str(BUILD))
     os.environ.setdefault("BULKHEAD_RUNTIME", str(BUILD / "bin" / "bulkhead-runtime"))
     with contextlib.ExitStack() as stack:
         found = [ours(machine)]
         try:
-            found.append(podman(machine))
+            if not alone:
+                found.append(podman(machine))
         except Unavailable as error:
             print(f"> podman is left out: {error}\n")
-        if shutil.which("dockerd", path="/usr/sbin:/usr/bin") and os.path.exists("/usr/bin/docker"):
+        if alone:
+            pass
+        elif shutil.which("dockerd", path="/usr/sbin:/usr/bin") and os.path.exists("/usr/bin/docker"):
             from docker_host import DockerHost
             try:
                 host = stack.enter_context(DockerHost(configuration="{}"))
@@ -311,7 +314,7 @@ def logs(benchmarks, engines):
 
 
 def run(benchmarks):
-    with peers(benchmarks.machine) as engines:
+    with peers(benchmarks.machine, getattr(benchmarks.arguments, "alone", False)) as engines:
         commands(benchmarks, engines)
         listing(benchmarks, engines)
         many(benchmarks, engines)

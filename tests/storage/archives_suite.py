@@ -147,7 +147,8 @@ def saves_whole_files_or_none(store):
     store.refuses("save", "-o", out, "x:1", because="has lost the blob")
     store.refuses("save", "--format", "oci-dir", "-o", store.directory / "dir", "x:1",
                   because="has lost the blob")
-    equal(sorted(path.name for path in store.directory.iterdir()), ["in", "out", "store"], "left")
+    equal(sorted(path.name for path in store.directory.iterdir()), ["in", "out", "runroot", "store"],
+          "left, beside the events of the run root")
     # To load it again puts right what was lost.
     store.does("load", "-i", store.directory / "in")
     store.does("save", "-o", out, "x:1")
@@ -181,7 +182,7 @@ def imports_trees(store):
             "--message", "words", "-", "made:1", input=data, text=False).decode().strip()
         seen = store.inspect("made:1")
         equal(seen["Id"], image_id)
-        equal(seen["Config"], {
+        equal({name: value for name, value in seen["Config"].items() if value}, {
             "User": "5", "ExposedPorts": {"53/udp": {}, "80/tcp": {}}, "Env": ["A=1", "B=two words"],
             "Entrypoint": ["/bin/sh", "-c", "run this"], "Cmd": ["/bin/sh", "-c", "now"],
             "Volumes": {"/v": {}}, "WorkingDir": "/w", "Labels": {"x": "y"}, "StopSignal": "TERM"})
