@@ -54,7 +54,7 @@ AREAS = {
 BUILDS = {
     "debug": (["-DBULKHEAD_TESTS=ON"], ["unit_tests"]),
     # With the unit tests that a sanitizer hinders.
-    "release": (["-DBULKHEAD_TESTS=ON"], ["all", "unpack_confinement_test"]),
+    "release": (["-DBULKHEAD_TESTS=ON"], ["all", "unpack_confinement_test", "storage_test"]),
     "asan": (["-DBULKHEAD_TESTS=ON"], ["unit_tests", "fuzzers"]),
     "tsan": (["-DBULKHEAD_TESTS=ON"], ["engine_test", "storage_unpack_test"]),
 }

@@ -73,7 +73,7 @@ def podman(machine):
 
 @contextlib.contextmanager
 def peers(machine, alone):
-    """Those that there are, with everything of theirs removed at the end; `alone`: without any beside ours."""
+    """Those that there are, with everything of theirs removed at the end; `alone`: ours and no others."""
     os.environ.setdefault("BULKHEAD_BUILD", str(BUILD))
     os.environ.setdefault("BULKHEAD_RUNTIME", str(BUILD / "bin" / "bulkhead-runtime"))
     with contextlib.ExitStack() as stack:

@@ -52,7 +52,7 @@ class Images:
             self.data = self.enclosure.data
             self.containers_conf = machine.containers_conf
             self.work = machine.run_directory / "images"
-            self.work.mkdir()
+            self.work.mkdir(exist_ok=True)
             self.start_daemons()
         except BaseException:
             self.enclosure.close()
