@@ -31,14 +31,7 @@ std::string text_of(const Event& event) {
   }
   writer.member("Type", event.type);
   writer.member("Action", event.action);
-  writer.key("Actor");
-  writer.begin_object();
-  writer.member("ID", event.id);
-  writer.key("Attributes");
-  writer.begin_object();
-  for (const auto& [name, value] : event.attributes) writer.member(name, value);
-  writer.end_object();
-  writer.end_object();
+  write_actor(writer, event);
   writer.member("scope", "local");
   writer.member("time", std::int64_t{event.time.tv_sec});
   writer.member("timeNano", event.time.tv_sec * kNanoseconds + event.time.tv_nsec);
@@ -53,6 +46,17 @@ std::string_view string_at(const json::Value& object, std::string_view key) {
 }
 
 }  // namespace
+
+void write_actor(json::Writer& writer, const Event& event) {
+  writer.key("Actor");
+  writer.begin_object();
+  writer.member("ID", event.id);
+  writer.key("Attributes");
+  writer.begin_object();
+  for (const auto& [name, value] : event.attributes) writer.member(name, value);
+  writer.end_object();
+  writer.end_object();
+}
 
 std::string encode(const Event& event) {
   std::string text = text_of(event);

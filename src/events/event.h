@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "json/writer.h"
+
 namespace bulkhead::events {
 
 inline constexpr std::string_view kContainer = "container";
@@ -27,6 +29,9 @@ inline constexpr std::size_t kMostLine = 64 * 1024;
 
 // With the newline.
 std::string encode(const Event& event);
+
+// The member "Actor", in the object that `writer` is in: what it happened to, and the attributes.
+void write_actor(json::Writer& writer, const Event& event);
 
 // A line without its newline; nothing for what is none of ours, such as one that a full disk has cut off.
 std::optional<Event> decode(std::string_view line);

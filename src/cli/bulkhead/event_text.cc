@@ -49,14 +49,7 @@ std::string template_value(const Event& event) {
   writer.member("From", image == event.attributes.end() ? "" : image->second);
   writer.member("Type", event.type);
   writer.member("Action", event.action);
-  writer.key("Actor");
-  writer.begin_object();
-  writer.member("ID", event.id);
-  writer.key("Attributes");
-  writer.begin_object();
-  for (const auto& [name, value] : event.attributes) writer.member(name, value);
-  writer.end_object();
-  writer.end_object();
+  write_actor(writer, event);
   writer.member("Scope", "local");
   writer.member("Time", std::int64_t{event.time.tv_sec});
   writer.member("TimeNano", event.time.tv_sec * std::int64_t{1'000'000'000} + event.time.tv_nsec);
